@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Final, NamedTuple, Protocol
 
-INTERFACE: Final = 13
+INTERFACE: Final = 15
 """Number of what the stub file says: one more with each change, here and in `native/binding/src/lib.rs`."""
 
 THREADS: Final = "dns-"
@@ -119,6 +119,13 @@ class NativeCacheCore(Protocol):
     def store(self, question: QuestionFields, response: ResponseFields, now: float) -> EntryFields | None: ...
 
     def store_failure(self, question: QuestionFields, ede: tuple[int, str], now: float) -> EntryFields: ...
+
+    def snapshot(self, place: int, octets_max: int, now: float) -> tuple[int | None, bytes]:
+        """Records from `place` on (0: the beginning), as `cache.snapshot` has them; where to go on (None:
+        that was all)."""
+
+    def load(self, octets: bytes, away_s: float, now: float) -> tuple[int, int]:
+        """Keep what whole records say that were written `away_s` ago; how many are kept, how many refused."""
 
     def flush(self, name: bytes, *, subtree: bool) -> int: ...
 
@@ -237,6 +244,9 @@ class OwnPlane(Plane, Protocol):
 
     def hand_over_all(self) -> None:
         """Hand over every attempt in flight, soon, for the reason `recalled`."""
+
+    def pulse(self) -> int:
+        """How many threads have done nothing since the last call."""
 
     def set_certificates(self, pairs: Sequence[tuple[bytes, bytes]]) -> None:
         """Serve these pairs of PEM chain and PEM key from now on; the first is the default.

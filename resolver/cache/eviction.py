@@ -52,6 +52,10 @@ class EvictionQueues:
     def __len__(self) -> int:
         return len(self._small) + len(self._main)
 
+    def seats(self) -> list[Seat]:
+        """All of them, main's first; a copy."""
+        return [*self._main, *self._small]
+
     def admit(self, seat: Seat) -> None:
         """Take in a question not seated yet."""
         # Written out, not called: it runs for every new name.

@@ -57,7 +57,8 @@ class ResponseCache:
         self._ttl_min_s = ttl_min_s
         self._ttl_max_s = ttl_max_s
         self._negative_ttl_max_s = negative_ttl_max_s
-        self._stale_max_s = stale_max_s
+        self.stale_max_s = stale_max_s
+        """How long past its TTL an answer may stand in."""
         self._tables: dict[int, dict[bytes, CacheEntry]] = {}
         # A miss looks at the denials of its DO and CD bits, so those four tables always exist.
         self._denials = tuple(self._tables.setdefault(ANY_TYPE << 2 | flags, {}) for flags in range(4))
@@ -78,6 +79,18 @@ class ResponseCache:
     def octets(self) -> int:
         """Memory accounted for; never over `octets_max` after a store (a cache that is off has 0)."""
         return self._queues.octets if self.octets_max else 0
+
+    def seats(self) -> list[Seat]:
+        """Those of all entries, the popular first; a copy."""
+        return self._queues.seats()
+
+    @staticmethod
+    def denies_name(response: Response) -> bool:
+        """Whether it denies qname for every type.
+
+        A denial behind a CNAME speaks of the chain's end; qname itself has a CNAME, at least for this type.
+        """
+        return response.negative is _NXDOMAIN and not response.links
 
     def lookup(self, question: Question, now: float) -> CacheEntry | None:
         """Find what is known: a fresh answer, a stale one, or a failure; None if nothing is.
@@ -121,7 +134,7 @@ class ResponseCache:
         flags = dnssec_ok << 1 | checking_disabled
         typed_kind = qtype << 2 | flags
         denial_kind = ANY_TYPE << 2 | flags
-        # A denial behind a CNAME speaks of the chain's end; qname itself has a CNAME, at least for this type.
+        # As `denies_name` has it; written out, for it runs for every answer stored.
         denies_qname = response.negative is _NXDOMAIN and not response.links
         kind, other = (denial_kind, typed_kind) if denies_qname else (typed_kind, denial_kind)
         kept = response
@@ -140,7 +153,7 @@ class ResponseCache:
         if contradicted and qname in contradicted:
             self._empty(qname, other)
         expires_at = now + ttl_s
-        entry = self._fill(qname, kind, kept, octets, now, expires_at, expires_at + self._stale_max_s)
+        entry = self._fill(qname, kind, kept, octets, now, expires_at, expires_at + self.stale_max_s)
         if len(kept.addresses) > 1:
             entry.turning = turning_part(kept)
         if self._queues.octets > self._octets_high:

@@ -84,11 +84,24 @@ def _options(
 
 
 @app.command()
-def run(config: ConfigOption = None) -> None:
-    """Serve.  Prints one line when ready; SIGHUP reloads the blocklist, SIGTERM stops."""
+def run(
+    config: ConfigOption = None,
+    take_over: Annotated[
+        bool,
+        typer.Option(
+            "--take-over",
+            help="Take the place of the server that runs with the same state_dir, without losing a query; "
+            "it ends when this one serves.  Where none runs, just start.",
+        ),
+    ] = False,
+) -> None:
+    """Serve.  Prints one line when ready; SIGHUP reloads the blocklist, SIGTERM stops.
+
+    After an upgrade SIGUSR2 starts this program anew, to take over.
+    """
     from resolver.cli.run import run_server
 
-    raise typer.Exit(run_server(config))
+    raise typer.Exit(run_server(config, take_over=take_over))
 
 
 @app.command()

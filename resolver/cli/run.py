@@ -30,12 +30,19 @@ from resolver.cli.files import (
     settings_path,
 )
 from resolver.cli.paths import path_problems
+from resolver.cli.starter import Starter
+from resolver.clock import LoopClock
 from resolver.config.settings import Settings
 from resolver.identity import become_owner_of
+from resolver.listeners.inheritance import adopted
 from resolver.observe.log import LogWriter, json_line, set_up_logging
 from resolver.plane import THREADS
+from resolver.server.changeover import Arrival
 from resolver.server.engine import Choice, NoSuchEngine, choose_engine
+from resolver.server.predecessor import TakeoverFailed, find_predecessor
 from resolver.server.server import CannotStart, Server
+from resolver.server.supervised import Supervised
+from resolver.supervision import Supervisor, handed_descriptors
 
 _log = logging.getLogger(__name__)
 
@@ -43,8 +50,11 @@ FULL_COLLECTION_NEVER = 1_000_000_000
 """Collections of the middle generation until one of all that lives: with thousands a day, none."""
 
 
-def run_server(config: Path | None) -> int:
-    """Serve by the settings of `config`; the exit code."""
+def run_server(config: Path | None, *, take_over: bool = False) -> int:
+    """Serve by the settings of `config`; the exit code.
+
+    `take_over`: in the place of the server that runs with the same `state_dir`, if there is one.
+    """
     try:
         settings, warnings = read_settings(config)
         choice = choose_engine(settings.engine)
@@ -63,10 +73,14 @@ def run_server(config: Path | None) -> int:
         return EXIT_BAD_INPUT
     writer = set_up_logging(settings.log.level, settings.log.format)
     try:
+        arrival = _arrive(settings, take_over=take_over)
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             if user is not None:
                 _log.info("serving as the owner of state_dir, not as root", extra={"user": user})
-            code = runner.run(_serve(settings, choice, writer))
+            code = runner.run(_serve(settings, choice, writer, arrival))
+    except TakeoverFailed as error:
+        _say(settings, "error", [error])
+        return EXIT_MAY_PASS
     finally:
         writer.close()
     if code == EXIT_BAD_INPUT:
@@ -77,22 +91,43 @@ def run_server(config: Path | None) -> int:
     return code
 
 
-async def _serve(settings: Settings, choice: Choice, writer: LogWriter) -> int:
+def _arrive(settings: Settings, *, take_over: bool) -> Arrival:
+    """What is there before us.  Raises TakeoverFailed."""
+    supervisor = Supervisor(os.environ)
+    handed = adopted(handed_descriptors(os.environ))
+    if handed:
+        _log.info("sockets were handed over", extra={"sockets": len(handed)})
+    predecessor = find_predecessor(settings.state_dir) if take_over else None
+    if take_over and predecessor is None:
+        _log.info("there is nobody to take over from: no server runs with this state_dir")
+    return Arrival(handed=handed, predecessor=predecessor, supervisor=supervisor)
+
+
+async def _serve(settings: Settings, choice: Choice, writer: LogWriter, arrival: Arrival) -> int:
     _log.info("%s", choice)
     loop = asyncio.get_running_loop()
     stopping = asyncio.Event()
     # Before anything that takes time: a stop while loading is a stop, not a crash.
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stopping.set)
+    # What is asked of it before we serve waits until we do.
+    starter = Starter(arrival.supervisor.for_successor)
+    loop.add_signal_handler(signal.SIGUSR2, starter.start_successor)
     try:
-        server = Server(settings, engine=choice.engine, native=choice.module, log_writer=writer)
+        server = Server(
+            settings, engine=choice.engine, native=choice.module, log_writer=writer, arrival=arrival
+        )
     except CannotStart as error:
         _say(settings, "error", error.reasons)
         return EXIT_BAD_INPUT
-    loop.add_signal_handler(signal.SIGHUP, server.reload)
+    supervised = Supervised(server, arrival.supervisor, LoopClock(loop))
+    server.changeover.on_retired = stopping.set
+    loop.add_signal_handler(signal.SIGHUP, supervised.reload)
     starting = loop.create_task(server.start())
     stopped = loop.create_task(stopping.wait())
+    telling = loop.create_task(supervised.starting(starting))
     await asyncio.wait({starting, stopped}, return_when=asyncio.FIRST_COMPLETED)
+    telling.cancel()
     if not starting.done():
         starting.cancel()
         await asyncio.wait({starting})
@@ -104,27 +139,37 @@ async def _serve(settings: Settings, choice: Choice, writer: LogWriter) -> int:
         stopped.cancel()
         _say(settings, "error", error.reasons)
         return EXIT_MAY_PASS if error.may_pass else EXIT_BAD_INPUT
-    # What lives now lives until the end: the garbage collector need not walk it again and again.
-    gc.collect()
-    gc.freeze()
-    # A full collection walks the whole cache: 60 ms for 64 MB, with every client waiting.  What lives
-    # long here (cache entries, policies) is in no cycle; the young collections go on.
-    gc.set_threshold(*gc.get_threshold()[:2], FULL_COLLECTION_NEVER)
-    if server.answers_natively:
-        let_the_plane_go_first()
+    _settle_down(server, starter)
+    supervised.ready(server.describe())
     if settings.log.format == "json":
         _announce(json_line(time.time(), "info", "ready", server.description()))
     else:
         _announce(server.describe())
     await stopped
     _log.info("stopping")
+    supervised.stop(is_told=not server.changeover.is_retired)
     await server.stop()
     _log.info("stopped")
     return EXIT_FINE
 
 
-def let_the_plane_go_first(tasks: Path = Path("/proc/self/task")) -> None:
+def _settle_down(server: Server, starter: Starter) -> None:
+    """The start is over: from now on answers come first."""
+    # What lives now lives until the end: the garbage collector need not walk it again and again.
+    gc.collect()
+    gc.freeze()
+    # A full collection walks the whole cache: 60 ms for 64 MB, with every client waiting.  What lives
+    # long here (cache entries, policies) is in no cycle; the young collections go on.
+    gc.set_threshold(*gc.get_threshold()[:2], FULL_COLLECTION_NEVER)
+    starter.start()
+    if server.answers_natively:
+        let_the_plane_go_first(but=starter.thread_id)
+
+
+def let_the_plane_go_first(tasks: Path = Path("/proc/self/task"), *, but: int = 0) -> None:
     """Set all other threads of this process back: what they do, and start, can wait for an answer.
+
+    `but`: the kernel's number of one that is left alone.
 
     Threads and children that are yet to come inherit it.
     """
@@ -132,7 +177,7 @@ def let_the_plane_go_first(tasks: Path = Path("/proc/self/task")) -> None:
     with contextlib.suppress(OSError):
         for task in tasks.iterdir():
             with contextlib.suppress(OSError):
-                if not (task / "comm").read_text().startswith(THREADS):
+                if int(task.name) != but and not (task / "comm").read_text().startswith(THREADS):
                     os.setpriority(os.PRIO_PROCESS, int(task.name), niceness(Share.NICE))
 
 

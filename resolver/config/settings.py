@@ -114,6 +114,11 @@ class CacheSection(Section):
         True,
         "Whether the addresses of a kept answer take turns at its front, as most clients take the first.",
     )
+    snapshot: bool = setting(
+        True,
+        "Whether what is kept is written to `state_dir` when the server stops, for its next start, which "
+        "removes it.",
+    )
 
     @property
     def size_octets(self) -> int:

@@ -63,25 +63,31 @@ def bind_udp(address: SocketAddress, *, reuse_port: bool = False) -> socket.sock
     """
     sock = socket.socket(address.family, socket.SOCK_DGRAM)
     try:
-        _grow_buffers(sock)
         if reuse_port:
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
         if address.family == socket.AF_INET6:
             # One family per socket: a mapped IPv4 client would slip past the IPv4 client networks.
             sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
-            _set_where_known(sock, socket.IPPROTO_IPV6, mmsg.IPV6_RECVPKTINFO, 1)
-            _set_where_known(sock, socket.IPPROTO_IPV6, mmsg.IPV6_MTU_DISCOVER, mmsg.PMTUDISC_OMIT)
-        else:
-            # Forged ICMP "fragmentation needed" must not make us send fragments (RFC 9715 §3.1).
-            _set_where_known(sock, socket.IPPROTO_IP, mmsg.IP_MTU_DISCOVER, mmsg.PMTUDISC_OMIT)
-            _set_where_known(sock, socket.IPPROTO_IP, mmsg.IP_PKTINFO, 1)
+        prepare_udp(sock)
         _allow_absent(sock)
         sock.bind(tuple(address))
-        sock.setblocking(False)
     except OSError:
         sock.close()
         raise
     return sock
+
+
+def prepare_udp(sock: socket.socket) -> None:
+    """Set what a socket for queries needs, bound or not, whoever made it.  Raises OSError."""
+    _grow_buffers(sock)
+    if sock.family == socket.AF_INET6:
+        _set_where_known(sock, socket.IPPROTO_IPV6, mmsg.IPV6_RECVPKTINFO, 1)
+        _set_where_known(sock, socket.IPPROTO_IPV6, mmsg.IPV6_MTU_DISCOVER, mmsg.PMTUDISC_OMIT)
+    else:
+        # Forged ICMP "fragmentation needed" must not make us send fragments (RFC 9715 §3.1).
+        _set_where_known(sock, socket.IPPROTO_IP, mmsg.IP_MTU_DISCOVER, mmsg.PMTUDISC_OMIT)
+        _set_where_known(sock, socket.IPPROTO_IP, mmsg.IP_PKTINFO, 1)
+    sock.setblocking(False)
 
 
 def bind_tcp(address: SocketAddress, *, backlog: int = TCP_BACKLOG) -> socket.socket:
@@ -121,17 +127,22 @@ def _bind_tcp(address: SocketAddress, is_first: bool) -> socket.socket:
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         if address.family == socket.AF_INET6:
             sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
-        # Connections inherit these.  Answers leave in whole turns, so there is nothing to wait for.
-        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, TCP_RECEIVE_BUFFER_OCTETS)
-        _set_where_known(sock, socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, UNSENT_OCTETS_MAX)
+        prepare_tcp(sock)
         _allow_absent(sock)
         sock.bind(tuple(address))
-        sock.setblocking(False)
     except OSError:
         sock.close()
         raise
     return sock
+
+
+def prepare_tcp(sock: socket.socket) -> None:
+    """Set what a listening socket needs, bound or not, whoever made it.  Raises OSError."""
+    # Connections inherit these.  Answers leave in whole turns, so there is nothing to wait for.
+    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, TCP_RECEIVE_BUFFER_OCTETS)
+    _set_where_known(sock, socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, UNSENT_OCTETS_MAX)
+    sock.setblocking(False)
 
 
 def is_here(host: str) -> bool:
@@ -166,7 +177,9 @@ def _grow_buffers(sock: socket.socket) -> None:
     try:
         sock.setsockopt(socket.SOL_SOCKET, _SO_RCVBUFFORCE, RECEIVE_BUFFER_OCTETS)
     except OSError:  # needs CAP_NET_ADMIN; without it the kernel caps the size at net.core.rmem_max
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, RECEIVE_BUFFER_OCTETS)
+        # It tells twice what was asked.  Whoever handed the socket over may have had that right.
+        if sock.getsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF) < 2 * RECEIVE_BUFFER_OCTETS:
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, RECEIVE_BUFFER_OCTETS)
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER_OCTETS)
 
 

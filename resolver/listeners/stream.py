@@ -88,6 +88,8 @@ class StreamListener:
         self._sock = sock
         self._bound_to = self._sock.getsockname()[:2]
         self._is_closed = False
+        self.is_shared = False
+        """Whether somebody else has the listening socket, too, and serves who waits there."""
         self._idle_s = idle_s
         self._limits = limits
         self._clients = clients
@@ -104,6 +106,11 @@ class StreamListener:
     def fileno(self) -> int:
         """The descriptor of its listening socket, for the native plane, which accepts from it instead."""
         return self._sock.fileno()
+
+    @property
+    def sock(self) -> socket.socket:
+        """Its listening socket."""
+        return self._sock
 
     @property
     def tls(self) -> TlsSide:
@@ -152,9 +159,10 @@ class StreamListener:
     def stop_reading(self) -> None:
         """Accept no more connections and read no more queries; open questions are still answered."""
         self.stop_accepting()
-        # Whoever else accepts from the socket takes no more either, and nobody waits in vain to be accepted.
-        with contextlib.suppress(OSError):
-            self._sock.shutdown(socket.SHUT_RDWR)
+        if not self.is_shared:
+            # Whatever thread accepts from the socket takes no more either, and nobody waits in vain.
+            with contextlib.suppress(OSError):
+                self._sock.shutdown(socket.SHUT_RDWR)
         for connection in tuple(self._connections):
             connection.end()
 

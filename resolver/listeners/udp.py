@@ -77,6 +77,11 @@ class UdpListener:
         host, port = self._sock.getsockname()[:2]
         return host, port
 
+    @property
+    def sock(self) -> socket.socket:
+        """Its socket."""
+        return self._sock
+
     def start(self) -> None:
         """Begin to answer."""
         self.is_reading = True

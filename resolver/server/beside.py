@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import socket
 from collections.abc import Callable
 from dataclasses import replace
 
@@ -16,6 +17,7 @@ from resolver.audit.secret import new_secret
 from resolver.audit.targets import Listening
 from resolver.clock import Clock
 from resolver.config.settings import Settings
+from resolver.listeners.inheritance import Inheritance
 from resolver.observe.facts import Facts
 from resolver.policy.policy import Policy
 from resolver.server.acknowledgements import Acknowledgements
@@ -40,8 +42,12 @@ class Beside:
         believed_wall: Callable[[], float],
         counts: Callable[[], Copied],
         endpoints: Callable[[], Listening],
+        inheritance: Inheritance,
     ) -> None:
-        """`counts`: those of all planes now.  `endpoints`: where DNS is served."""
+        """`counts`: those of all planes now.  `endpoints`: where DNS is served.
+
+        `inheritance`: sockets that are there already.
+        """
         self._clock = clock
         self._policy: Policy | None = None
         self._defects: set[str] = set()
@@ -49,7 +55,7 @@ class Beside:
         self._hits: HitHistory | None = None
         if settings.hits.days:
             self._hits = HitHistory(settings.state_dir, settings.hits.days, clock, counts, wall=believed_wall)
-        self._block_page = BlockPage(settings.block_page, settings.state_dir, clock)
+        self._block_page = BlockPage(settings.block_page, settings.state_dir, clock, inheritance=inheritance)
         self.audits = Audits(
             settings,
             self.audit_secret,
@@ -76,6 +82,11 @@ class Beside:
     def suggestion_sink(self) -> SuggestionSink | None:
         """Who counts look-alikes; None: nobody does."""
         return None if self._suggestions is None else self._suggestions.sink
+
+    @property
+    def sockets(self) -> list[tuple[str, socket.socket]]:
+        """Those of the page, and what they are for."""
+        return self._block_page.sockets
 
     def start_without_policy(self) -> None:
         """What people see at once."""

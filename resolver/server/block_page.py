@@ -29,6 +29,7 @@ from resolver.config.settings import BlockPageSection
 from resolver.config.settingvalues import Endpoint
 from resolver.languages import LANGUAGES
 from resolver.listeners.address import SocketAddress, bind_tcp, is_here
+from resolver.listeners.inheritance import Inheritance
 from resolver.observe.facts import BlockPageFacts
 from resolver.policy.policy import Policy
 from resolver.server.endpoints import LOOK_EVERY_S, MAY_PASS, CannotListen, show_absent, why_not
@@ -69,7 +70,9 @@ class BlockPage:
         clock: Clock,
         *,
         make_file: MakeFile | None = None,
+        inheritance: Inheritance | None = None,
     ) -> None:
+        """`inheritance`: sockets that are there already."""
         self.restarts = 0
         self.is_up = False
         """Whether its process has told its counts, and lives."""
@@ -82,6 +85,7 @@ class BlockPage:
         self._make_file = make_file or make_file_in_child
         self._taken: dict[Endpoint, str] = {}
         self._sockets: dict[Endpoint, socket.socket] = {}
+        self._inheritance = inheritance or Inheritance()
         self._tasks: list[asyncio.Task[None]] = []
         self._wanted: Policy | None = None
         self._is_wanted = asyncio.Event()
@@ -126,6 +130,11 @@ class BlockPage:
             self._open_file = -1
 
     @property
+    def sockets(self) -> list[tuple[str, socket.socket]]:
+        """Its sockets, and what they are for."""
+        return [("block_page", sock) for sock in self._sockets.values()]
+
+    @property
     def addresses(self) -> list[SocketAddress]:
         """Where it listens."""
         return [SocketAddress(*sock.getsockname()[:2]) for sock in self._sockets.values()]
@@ -156,7 +165,9 @@ class BlockPage:
         reasons = []
         for endpoint in endpoints:
             try:
-                bound = bind_tcp(SocketAddress(endpoint.address, endpoint.port), backlog=BACKLOG)
+                address = SocketAddress(endpoint.address, endpoint.port)
+                inherited = self._inheritance.take_tcp("block_page", address)
+                bound = inherited[0] if inherited else bind_tcp(address, backlog=BACKLOG)
             except OSError as error:
                 why = why_not(f"block_page.listen: {endpoint}", error, endpoint.port)
                 if error.errno not in MAY_PASS and not self._tasks:

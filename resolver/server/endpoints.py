@@ -30,8 +30,9 @@ from resolver.config.settings import Settings
 from resolver.config.settingvalues import Endpoint
 from resolver.flow.peer import Transport
 from resolver.flow.service import Service
-from resolver.listeners.address import SocketAddress, bind_tcp_for, has_ipv6, is_here
+from resolver.listeners.address import SocketAddress, bind_tcp_for, bind_udp, has_ipv6, is_here
 from resolver.listeners.https_connection import HttpSide
+from resolver.listeners.inheritance import Inheritance, enough_tcp
 from resolver.listeners.limits import ConnectionLimits
 from resolver.listeners.reporter import Reporter
 from resolver.listeners.stream import StreamListener
@@ -60,6 +61,8 @@ _log = logging.getLogger(__name__)
 
 TRANSPORT_OF: Final = {"dns": Transport.TCP, "tls": Transport.TLS, "https": Transport.HTTPS}
 """What the streams of each key of `listen` speak."""
+
+KEY_OF: Final = {transport: key for key, transport in TRANSPORT_OF.items()}
 
 
 class Wanted(NamedTuple):
@@ -94,9 +97,10 @@ class Endpoints:
         native: NativeEngine | None,
         tls: Mapping[Transport, TlsSide],
         http: HttpSide,
+        inheritance: Inheritance,
     ) -> None:
         """`tls`: what encrypted listeners need, by what they speak; `http`: what those for HTTPS need
-        besides."""
+        besides.  `inheritance`: sockets that are there already."""
         self.addresses: list[SocketAddress] = []
         """Where plain DNS is served, UDP and TCP alike."""
         self.encrypted: list[tuple[str, SocketAddress]] = []
@@ -108,6 +112,7 @@ class Endpoints:
         self._python_streams = _python_streams(settings)
         self._tls = tls
         self._http = http
+        self._inheritance = inheritance
         self._tcp_idle_s = settings.limits.tcp_idle_s
         self._connection_limits = ConnectionLimits(
             settings.limits.tcp_connections_max,
@@ -129,6 +134,7 @@ class Endpoints:
         self._absent: list[Wanted] = []
         """Those of them that this machine does not have, not yet or not any more."""
         self._looking: asyncio.Task[None] | None = None
+        self._is_shared = False
 
     async def bind(self, service: Service) -> None:
         """Bind and read every address that can be bound, and go on trying the others.  Raises CannotListen.
@@ -157,6 +163,20 @@ class Endpoints:
             show_absent(wanted.endpoint) for wanted in self._absent if _is_expected(wanted.endpoint)
         )
         return "; ".join([*self._taken.values(), *absent])
+
+    @property
+    def sockets(self) -> list[tuple[str, socket.socket]]:
+        """Every socket, and the key under `listen` that it serves."""
+        datagrams = [listener.sock for listener in self._udp]
+        datagrams += [] if self._native is None else self._native.sockets
+        streams = [(KEY_OF[listener.transport], listener.sock) for listener in self._streams]
+        return [*(("dns", sock) for sock in datagrams), *streams]
+
+    def share(self, *, is_shared: bool) -> None:
+        """Somebody else has the sockets, too: who waits to be accepted is not turned away at the end."""
+        self._is_shared = is_shared
+        for listener in self._streams:
+            listener.is_shared = is_shared
 
     def stop_reading(self) -> None:
         """Take no more queries; who waits is still answered."""
@@ -261,10 +281,11 @@ class Endpoints:
             await self._listen(wanted.key, socks, service)
         except OSError:
             # Neither is served, and the next try finds both ports free.
-            self._unbind_udp()
+            self._unbind_udp(bound)
             raise
-        if self._plane is None:
-            self._udp[-1].start()
+        for listener in self._udp:
+            if listener.bound_to == bound:
+                listener.start()
         # Last: whoever finds an address here is served there, over both, and reads no remark on it.
         self.addresses.append(bound)
 
@@ -283,21 +304,27 @@ class Endpoints:
     def _bind_streams(self, key: str, address: SocketAddress) -> list[socket.socket]:
         """A socket, or one for each of the native plane's threads with streams.  Raises OSError."""
         plane = self._plane if self._is_planes(TRANSPORT_OF[key]) else None
-        return bind_tcp_for(address, 1 if plane is None else plane.stream_threads)
+        count = 1 if plane is None else plane.stream_threads
+        inherited = self._inheritance.take_tcp(key, address)
+        return enough_tcp(inherited, count) if inherited else bind_tcp_for(address, count)
 
     async def _listen(self, key: str, socks: list[socket.socket], service: Service) -> None:
         """Serve streams on these sockets; OSError: they are closed."""
         transport = TRANSPORT_OF[key]
         listeners = [self._make_listener(transport, sock, service) for sock in socks]
         if self._plane is not None and self._is_planes(transport):
-            for thread, listener in enumerate(listeners):
-                self._plane.add_stream(thread, listener)
+            for index, listener in enumerate(listeners):
+                self._plane.add_stream(index % self._plane.stream_threads, listener)
         else:
             try:
-                await listeners[0].start()
+                for listener in listeners:
+                    await listener.start()
             except OSError:
-                listeners[0].close()
+                for listener in listeners:
+                    listener.close()
                 raise
+        for listener in listeners:
+            listener.is_shared = self._is_shared
         self._streams += listeners
 
     def _make_listener(self, transport: Transport, sock: socket.socket, service: Service) -> StreamListener:
@@ -337,26 +364,35 @@ class Endpoints:
             try:
                 return bound, self._bind_streams("dns", bound)
             except OSError:
-                self._unbind_udp()
+                self._unbind_udp(bound)
                 # The kernel chose for UDP alone; another choice may be free for both.
                 if attempt == PORT_ATTEMPTS_MAX - 1:
                     raise
         raise AssertionError("there is at least one attempt")
 
     def _bind_udp(self, address: SocketAddress, service: Service) -> SocketAddress:
-        """A UDP socket, or one for each of the native plane's threads, bound but not read yet."""
+        """A UDP socket, or one for each of the native plane's threads, bound but not read yet.
+
+        Those that are there already are taken, however many they are.
+        """
+        inherited = self._inheritance.take_udp("dns", address)
         if self._plane is not None:
-            return self._plane.bind(address)
+            return self._plane.bind(address, inherited)
         proxies = service.identities.proxies
-        self._udp.append(
-            UdpListener(address, service, self._reporter, self._clock, self._loop, proxies=proxies)
-        )
+        for sock in inherited or [bind_udp(address)]:
+            self._udp.append(
+                UdpListener(
+                    address, service, self._reporter, self._clock, self._loop, sock=sock, proxies=proxies
+                )
+            )
         return SocketAddress(*self._udp[-1].bound_to)
 
-    def _unbind_udp(self) -> None:
+    def _unbind_udp(self, bound: SocketAddress) -> None:
+        """Give up this address, the one bound last."""
         if self._plane is not None:
             self._plane.unbind()
-        else:
+            return
+        while self._udp and self._udp[-1].bound_to == bound:
             self._udp.pop().close()
 
     # What is not served.

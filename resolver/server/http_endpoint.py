@@ -14,6 +14,7 @@ from collections.abc import Callable
 
 from resolver.config.settingvalues import Endpoint
 from resolver.listeners.address import SocketAddress, bind_tcp, is_here
+from resolver.listeners.inheritance import Inheritance
 from resolver.server.endpoints import LOOK_EVERY_S, MAY_PASS, CannotListen, show_absent, why_not
 from resolver.web import WebServer
 from resolver.web.server import BACKLOG
@@ -24,10 +25,20 @@ _log = logging.getLogger(__name__)
 class HttpEndpoint:
     """The listener of `listen.http`."""
 
-    def __init__(self, endpoint: Endpoint | None, make_server: Callable[[socket.socket], WebServer]) -> None:
-        """`endpoint`: None: off.  `make_server`: makes the server of a listening socket."""
+    def __init__(
+        self,
+        endpoint: Endpoint | None,
+        make_server: Callable[[socket.socket], WebServer],
+        inheritance: Inheritance | None = None,
+    ) -> None:
+        """`endpoint`: None: off.  `make_server`: makes the server of a listening socket.
+
+        `inheritance`: sockets that are there already.
+        """
         self._endpoint = endpoint
         self._make_server = make_server
+        self._inheritance = inheritance or Inheritance()
+        self._socket: socket.socket | None = None
         self._server: WebServer | None = None
         self._taken = ""
         self._trying: asyncio.Task[None] | None = None
@@ -55,8 +66,14 @@ class HttpEndpoint:
         """Finish the requests that are running, and close."""
         if self._trying is not None:
             self._trying.cancel()
+        self._socket = None
         if self._server is not None:
             await self._server.stop()
+
+    @property
+    def sockets(self) -> list[tuple[str, socket.socket]]:
+        """Its socket, and the key under `listen` that it serves; none: nothing is served."""
+        return [] if self._socket is None else [("http", self._socket)]
 
     @property
     def address(self) -> SocketAddress | None:
@@ -76,8 +93,10 @@ class HttpEndpoint:
         return "" if is_here(self._endpoint.address) else show_absent(self._endpoint)
 
     def _serve(self, endpoint: Endpoint) -> None:
-        bound = bind_tcp(SocketAddress(endpoint.address, endpoint.port), backlog=BACKLOG)
-        self._server = self._make_server(bound)
+        address = SocketAddress(endpoint.address, endpoint.port)
+        inherited = self._inheritance.take_tcp("http", address)
+        self._socket = inherited[0] if inherited else bind_tcp(address, backlog=BACKLOG)
+        self._server = self._make_server(self._socket)
         self._server.start()
 
     async def _try(self, endpoint: Endpoint) -> None:

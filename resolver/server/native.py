@@ -12,6 +12,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
+import socket
 from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import Final
@@ -30,6 +31,7 @@ from resolver.forwarding.sharing import Authorities, SharedUpstreams
 from resolver.forwarding.source_ports import SourcePorts
 from resolver.forwarding.upstream import Upstream
 from resolver.listeners.address import SocketAddress, bind_udp
+from resolver.listeners.inheritance import enough_udp
 from resolver.listeners.native import BoundSocket, NativeListener
 from resolver.listeners.reporter import Reporter
 from resolver.listeners.stream import StreamListener
@@ -53,6 +55,10 @@ SOCKETS_MAX: Final = 256
 
 HAND_OVER_S: Final = 0.1
 """How long a stopping server waits for the plane's threads to hand over what is in flight."""
+
+STOP_READING_S: Final = 0.3
+"""How long it may take a thread to see that it is to read no more; one that waits for queries looks every
+0.1 seconds."""
 
 HAND_OVER_POLL_S: Final = 0.005
 
@@ -135,25 +141,38 @@ class NativeEngine:
 
     # Starting and stopping.
 
-    def bind(self, address: SocketAddress) -> SocketAddress:
-        """One more address to serve, with a socket for each thread; where it is bound.  Raises OSError."""
-        socks = [bind_udp(address, reuse_port=True)]
-        bound = SocketAddress(*socks[0].getsockname()[:2])
+    def bind(self, address: SocketAddress, inherited: Sequence[socket.socket] = ()) -> SocketAddress:
+        """One more address to serve, with a socket for each thread; where it is bound.  Raises OSError.
+
+        `inherited`: sockets of this address that are there already.  All of them are read, be they more than
+        threads: each has queries of its own.
+        """
+        workers = len(self._bound_sockets)
+        socks = [] if not inherited else enough_udp(inherited, workers)
         try:
-            for _ in self._bound_sockets[1:]:
-                socks.append(bind_udp(bound, reuse_port=True))
+            while len(socks) < workers:
+                where = address if not socks else SocketAddress(*socks[0].getsockname()[:2])
+                socks.append(bind_udp(where, reuse_port=True))
         except OSError:
             for sock in socks:
                 sock.close()
             raise
-        for bound_sockets, sock in zip(self._bound_sockets, socks, strict=True):
-            bound_sockets.append(BoundSocket(bound, sock))
+        bound = SocketAddress(*socks[0].getsockname()[:2])
+        for index, sock in enumerate(socks):
+            self._bound_sockets[index % workers].append(BoundSocket(bound, sock))
         return bound
 
     def unbind(self) -> None:
         """Give up the address bound last."""
+        bound = next(found[-1].address for found in self._bound_sockets)
         for bound_sockets in self._bound_sockets:
-            bound_sockets.pop().sock.close()
+            while bound_sockets and bound_sockets[-1].address == bound:
+                bound_sockets.pop().sock.close()
+
+    @property
+    def sockets(self) -> list[socket.socket]:
+        """All its sockets for datagrams."""
+        return [bound.sock for bound_sockets in self._bound_sockets for bound in bound_sockets]
 
     def designate(self, name: bytes, rdatas: list[bytes]) -> None:
         """See `LocalNames.designate`."""
@@ -251,6 +270,15 @@ class NativeEngine:
         """Take no more queries; who waits is still answered."""
         if self._listener is not None:
             self._listener.stop_reading()
+
+    async def has_stopped_reading(self) -> None:
+        """Wait until every thread has seen that it is to: what it has read before is asked by then."""
+        deadline = self._clock.now() + STOP_READING_S
+        self.pulse()
+        while self._clock.now() < deadline:
+            await asyncio.sleep(HAND_OVER_POLL_S)
+            if not self.pulse():
+                break
 
     async def hand_over(self) -> None:
         """Let Python have the questions in flight: it is about to tell who waits that nothing will come."""
@@ -384,6 +412,11 @@ class NativeEngine:
         drops = Counter({name: counters[name] for name in counters if is_drop(name)})
         drops["defect"] = counters.get("panics", 0)
         return drops
+
+    def pulse(self) -> int:
+        """How many of its threads have done nothing since the last call; each looks several times a
+        second."""
+        return 0 if self._plane is None else self._plane.pulse()
 
     @property
     def waiting(self) -> int:

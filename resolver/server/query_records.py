@@ -19,9 +19,37 @@ from resolver.observe.log import LogWriter
 from resolver.observe.query_log import QueryLog
 from resolver.observe.records import RecordBuffer, RecordReader, Sink, Source
 from resolver.server.record_ring import make_ring
+from resolver.server.refusal import CannotStart
 from resolver.server.suggestion_sink import SuggestionSink
 from resolver.sinks.ipcrypt import BadKey, read_key
 from resolver.sinks.making import Maker, Way, shown_clients
+
+
+def make_query_records(
+    settings: Settings,
+    writer: LogWriter,
+    native: Source | None,
+    buffer: RecordBuffer | None,
+    *,
+    wall: Callable[[], float],
+    record_look: Any,
+    suggestions: SuggestionSink | None,
+) -> QueryRecords | None:
+    """Those of the settings; None: nothing is recorded.  Raises CannotStart."""
+    if buffer is None:
+        return None
+    try:
+        return QueryRecords(
+            settings,
+            writer,
+            native,
+            buffer=buffer,
+            wall=wall,
+            record_look=record_look,
+            suggestions=suggestions,
+        )
+    except BadKey as error:
+        raise CannotStart([error]) from None
 
 
 class QueryRecords:

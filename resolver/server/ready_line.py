@@ -5,12 +5,23 @@ Knows: the words.  Does not know: when it is ready.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
 from resolver.api.desk import Listening
+from resolver.listeners.address import SocketAddress
 from resolver.plurals import counted
+from resolver.server.endpoints import show_address
+
+
+def listening_of(
+    dns: Sequence[SocketAddress], encrypted: Iterable[tuple[str, SocketAddress]], http: SocketAddress | None
+) -> Listening:
+    """Where a server is reached; `encrypted`: over what (`tls` or `https`), and where."""
+    known = list(encrypted)
+    shown = {key: [show_address(where) for name, where in known if name == key] for key in ("tls", "https")}
+    return Listening(list(map(show_address, dns)), **shown, http=None if http is None else show_address(http))
 
 
 def ready_line(listening: Listening, counts: Mapping[str, Any], engine: str) -> str:

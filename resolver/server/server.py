@@ -1,7 +1,7 @@
 """The life of one server: settings -> rooms -> sockets, and down again.
 
-Knows: how the rooms are made and in which order they start and stop, which facts come from which room.
-Does not know: argv, signals, how sockets are bound (`endpoints`), what the facts mean (`facts`).
+Knows: how the rooms are made and in which order they start and stop.
+Does not know: argv, signals, how sockets are bound (`endpoints`), what it says of itself (`telling`).
 Order of starting: HTTP (a waiting monitor sees why), policy (nothing is answered without one), then the
 DNS sockets.  Order of stopping: no new queries, then those in flight for as long as the limit
 allows, then everything else.
@@ -12,56 +12,33 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Iterable
-from typing import Any, Final
+from collections.abc import Callable
 
-from resolver import __version__
-from resolver.api.desk import Listening
-from resolver.certificates.files import Source
 from resolver.certificates.keeper import CertificatesRefused
-from resolver.certificates.pair import Pair
 from resolver.clock import LoopClock
 from resolver.config.settings import Settings
 from resolver.flow.service import Service
 from resolver.flow.storing import keeper_of
-from resolver.forwarding.forwarder import Forwarder
-from resolver.forwarding.socket_network import SocketNetwork
 from resolver.listeners import mmsg
-from resolver.listeners.address import SocketAddress
 from resolver.listeners.reporter import Reporter
-from resolver.observe.facts import STREAM_TRANSPORTS, ConnectionFacts, Facts, PolicyFacts
+from resolver.observe.facts import PolicyFacts
 from resolver.observe.health import Health
 from resolver.observe.log import LogWriter
-from resolver.observe.records import RecordBuffer
-from resolver.observe.tally import Tallies, TallySnapshot
+from resolver.observe.tally import Tallies
 from resolver.plane import NativeModule
 from resolver.policy.policy import Policy
 from resolver.publishing.status import StartRefused
 from resolver.server.api import HttpSide
-from resolver.server.audit_log import Run
 from resolver.server.beside import Beside
+from resolver.server.changeover import Arrival, Changeover
 from resolver.server.changes import Changes
 from resolver.server.designating import Designation
 from resolver.server.draining import drain
 from resolver.server.encryption import Encryption
-from resolver.server.endpoints import CannotListen, Endpoints, show_address
+from resolver.server.endpoints import CannotListen, Endpoints
 from resolver.server.explaining import LiveExplainer
 from resolver.server.facts import (
-    cache_facts,
-    count_expiring,
-    drops_of,
-    forwarding_facts,
-    health_facts,
-    history_facts,
-    list_facts,
-    native_facts,
-    order_facts,
     policy_facts,
-    reload_facts,
-    remark_on_policy,
-    remark_on_upstreams,
-    tallies_of,
-    upstream_facts,
     waiting_of,
 )
 from resolver.server.first_questions import ask_each_upstream
@@ -72,38 +49,20 @@ from resolver.server.lists import FIRST_DOWNLOADS_S, lists_to_keep, make_keeper,
 from resolver.server.nat64 import Nat64Finder
 from resolver.server.native import MEMO_PART_OF_CACHE, NativeEngine
 from resolver.server.notifications import Notifications
-from resolver.server.parts import (
-    make_cache,
-    make_local_names,
-    make_record_buffer,
-)
+from resolver.server.parts import make_cache, make_local_names, make_record_buffer
 from resolver.server.publishing import make_publisher, make_recorder
-from resolver.server.query_records import QueryRecords
-from resolver.server.ready_line import ready_fields, ready_line
+from resolver.server.query_records import make_query_records
+from resolver.server.refusal import NOT_THIS_MACHINE, CannotStart
 from resolver.server.service_making import make_service
-from resolver.sinks.ipcrypt import BadKey
+from resolver.server.snapshots import Snapshots
+from resolver.server.telling import Telling
 
-BLOCKS_NOTHING: Final = "nothing is blocked: no exchange and no list of the policy is enforced"
-
-NOT_THIS_MACHINE: Final = (
-    "this machine: the server needs Linux on a 64-bit little-endian processor (x86-64, AArch64), for it "
-    "reads datagrams by recvmmsg(2) as that is laid out there"
-)
-
+__all__ = ["CannotStart", "Server"]
 
 _log = logging.getLogger(__name__)
 
 
-class CannotStart(Exception):
-    """The server can not serve; `reasons` says why, a line each.  `may_pass`: another start may do better."""
-
-    def __init__(self, reasons: Iterable[object], *, may_pass: bool = False) -> None:
-        self.reasons = [str(reason) for reason in reasons]
-        self.may_pass = may_pass
-        super().__init__("; ".join(self.reasons))
-
-
-class Server:
+class Server(Telling):
     """One resolver, from settings to sockets.  Make it and use it inside a running event loop."""
 
     def __init__(
@@ -114,7 +73,9 @@ class Server:
         native: NativeModule | None = None,
         log_writer: LogWriter,
         wall: Callable[[], float] = time.time,
+        arrival: Arrival | None = None,
     ) -> None:
+        """`arrival`: sockets that are there already, and whose place is taken."""
         self.settings = settings
         self.engine = engine
         self._log_writer = log_writer
@@ -135,6 +96,7 @@ class Server:
         self._service: Service | None = None
         self._policy: Policy | None = None
         self._policy_facts = PolicyFacts()
+        self.changeover = Changeover(arrival or Arrival(), settings.state_dir, self._loop)
         self.health = Health("policy", "sockets")
         self._beside = Beside(
             settings,
@@ -143,14 +105,22 @@ class Server:
             believed_wall=self._publisher.dates.wall,
             counts=lambda: copy_of(self._tallies, self._native),
             endpoints=lambda: self._endpoints.served(),
+            inheritance=self.changeover.inheritance,
         )
         self._native = self._make_native(native)
-        self._records: QueryRecords | None = None
-        if buffer is not None:
-            self._records = self._make_records(buffer, None if native is None else native.RecordLook)
+        self._records = make_query_records(
+            settings,
+            log_writer,
+            self._native,
+            buffer,
+            wall=wall,
+            record_look=None if native is None else native.RecordLook,
+            suggestions=self._beside.suggestion_sink,
+        )
         # The native plane has memos of its own in front of its cache.
         self._memo_octets = settings.cache.size_octets // MEMO_PART_OF_CACHE if native is None else 0
         self._cache = make_cache(settings, self._memo_octets) if self._native is None else self._native.cache
+        self._snapshots = Snapshots(settings, self._cache, self._clock, wall)
         self._designation = Designation(settings)
         self._encryption = Encryption(settings, wall, self._designation.on_certificates)
         self._endpoints = self._make_endpoints()
@@ -164,16 +134,22 @@ class Server:
             records=None if self._records is None else self._records.newest,
             changing=self._make_changes(),
         )
-        self._http = HttpEndpoint(settings.listen.http, self._http_side.make_server)
+        self._http = HttpEndpoint(
+            settings.listen.http, self._http_side.make_server, self.changeover.inheritance
+        )
+        self.changeover.serve_from(self._endpoints, self._http, self._beside)
 
     async def start(self) -> None:
         """Load the policy and bind everything.  Raises CannotStart, with nothing left open."""
         try:
             if not mmsg.is_available():
                 raise CannotStart([NOT_THIS_MACHINE])
+            # All that may fail comes before anything of a server that serves is touched.
             self._http_side.tls.start()
-            self._http.start()
-            self._beside.start_without_policy()
+            is_alone = self.changeover.predecessor is None
+            if is_alone:
+                self._http.start()
+                self._beside.start_without_policy()
             await self._encryption.start()
             await self._first_policy()
             await self._first_downloads()
@@ -181,12 +157,19 @@ class Server:
             assert self._policy is not None
             self._service = self._make_service(self._policy)
             self._service.take_notify = self._notifications.take
-            await self._beside.start_before_queries()
-            if self._records is not None:
-                self._records.start()
+            if is_alone:
+                await self._start_beside_queries()
+            await self.changeover.fetch_snapshot()
+            await self._snapshots.load()
             await self._serve_dns(self._service)
             self.health.meet("sockets")
-            self._beside.start_behind_sockets()
+            if is_alone:
+                self._beside.start_behind_sockets()
+                self.changeover.sockets_are_bound()
+            else:
+                self._http.start()
+                self.changeover.take_over(self._move_in)
+            self.changeover.open_door(self._snapshots.write)
             self._http_side.start()
             assert self._forwarder is not None
             ask_each_upstream(self._forwarder, self._clock)
@@ -204,12 +187,22 @@ class Server:
             raise
 
     async def stop(self) -> None:
-        """Take no more queries, answer or fail what is in flight, close everything; within 2 seconds."""
-        self.health.fail("sockets", "shutting down")
+        """Take no more queries, answer or fail what is in flight, close everything; within 2 seconds.
+
+        Where another process serves in our place it may take longer, for nobody waits for it.
+        """
+        was_ready = self.health.is_ready
+        if not self.changeover.is_retired:
+            self.health.fail("sockets", "shutting down")
         self._endpoints.stop_reading()
         if self._native is not None:
             self._native.stop_reading()
-        await self._drain()
+            await self._native.has_stopped_reading()
+        if self.changeover.is_retired:
+            await self._http.stop()
+            await self._drain()
+        else:
+            await asyncio.gather(self._drain(), *([self._snapshots.write()] if was_ready else []))
         if self._native is not None:
             await self._native.hand_over()
         if self._nat64 is not None:
@@ -234,30 +227,11 @@ class Server:
             except Exception:
                 # What cannot end must not keep the others from ending.
                 _log.exception("defect while stopping")
+        await self.changeover.close()
 
     def reload(self) -> None:
         """Read the blocklist again soon; the result is in the log and in the metrics."""
         self._publisher.reload()
-
-    @property
-    def dns_addresses(self) -> list[SocketAddress]:
-        """Where DNS is served, UDP and TCP alike."""
-        return self._endpoints.addresses
-
-    @property
-    def http_address(self) -> SocketAddress | None:
-        """Where HTTP is served; None: off, or not yet."""
-        return self._http.address
-
-    def describe(self) -> str:
-        """One line: addresses, exchanges, domains, engine."""
-        assert self._policy is not None
-        return ready_line(self.listening(), self._policy.everybody.counts, self.engine)
-
-    def description(self) -> dict[str, object]:
-        """What `describe` says, for programs."""
-        assert self._policy is not None
-        return ready_fields(self.listening(), self._policy.everybody.counts, self.engine)
 
     # Starting.
 
@@ -278,8 +252,9 @@ class Server:
         return Changes(self.settings, *parts, wall=self._wall)
 
     def _make_endpoints(self) -> Endpoints:
-        parts = self._encryption.sides, self._encryption.http
-        endpoints = Endpoints(self.settings, self._reporter, self._clock, self._loop, self._native, *parts)
+        shared = self.settings, self._reporter, self._clock, self._loop, self._native
+        tls, http = self._encryption.sides, self._encryption.http
+        endpoints = Endpoints(*shared, tls, http, self.changeover.inheritance)
         endpoints.on_encrypted = self._designation.on_listener
         return endpoints
 
@@ -295,20 +270,6 @@ class Server:
         if self._keeper.lists:
             await self._keeper.settle(FIRST_DOWNLOADS_S)
             await self._publisher.reload_if_changed()
-
-    def _make_records(self, buffer: RecordBuffer, record_look: Any) -> QueryRecords:
-        try:
-            return QueryRecords(
-                self.settings,
-                self._log_writer,
-                self._native,
-                buffer=buffer,
-                wall=self._wall,
-                record_look=record_look,
-                suggestions=self._beside.suggestion_sink,
-            )
-        except BadKey as error:
-            raise CannotStart([error]) from None
 
     def _make_native(self, module: NativeModule | None) -> NativeEngine | None:
         if module is None:
@@ -362,6 +323,24 @@ class Server:
             except (OSError, ValueError) as error:
                 raise CannotStart([f"engine: native cannot start: {error}; 'python' can"]) from None
 
+    async def _start_beside_queries(self) -> None:
+        """What counts from the first query on, and has files that one server alone may write."""
+        await self._beside.start_before_queries()
+        if self._records is not None:
+            # The others have closed theirs: they record what they answer to the end.
+            self._records.start()
+
+    async def _move_in(self) -> None:
+        """The server before us has ended: start what must not run twice."""
+        for start in (self._beside.start_without_policy, self._beside.start_behind_sockets):
+            start()
+        await self._start_beside_queries()
+        self.changeover.sockets_are_bound()
+
+    def are_threads_alive(self) -> bool:
+        """Whether all that answers has done something since the last call."""
+        return self._native is None or not self._native.pulse()
+
     # What happens while it runs.
 
     def _on_publish(self, policy: Policy) -> None:
@@ -401,97 +380,5 @@ class Server:
             self._clock,
             lambda: waiting_of(self._service, self._native),
             lambda: self._endpoints.tcp_connections,
+            is_retired=self.changeover.is_retired,
         )
-
-    @property
-    def _forwarder(self) -> Forwarder | None:
-        return None if self._forwarding is None else self._forwarding.forwarder
-
-    @property
-    def _network(self) -> SocketNetwork | None:
-        return None if self._forwarding is None else self._forwarding.network
-
-    @property
-    def answers_natively(self) -> bool:
-        """Whether queries over UDP are answered by threads that are not Python's."""
-        return self._native is not None and self._native.answers
-
-    # What it says of itself.
-
-    def _remarks(self) -> dict[str, str]:
-        """What a person should know although the server is ready; empty texts: nothing."""
-        return {
-            "listen": self._endpoints.remark,
-            "certificates": self._encryption.remark,
-            "http": "; ".join(filter(None, (self._http.remark, self._http_side.tls.remark))),
-            "filtering": self._publisher.pausing.remark()
-            or (BLOCKS_NOTHING if self._policy_facts.is_empty else ""),
-            "policy": "" if self._policy is None else remark_on_policy(self._publisher.status),
-            "clock": self._publisher.dates.wall.remark(),
-            "upstreams": remark_on_upstreams(self._forwarder),
-            **self._beside.remarks(),
-            "query_records": "" if self._records is None else self._records.remark(),
-        }
-
-    def facts(self) -> Facts:
-        """Everything at this moment; call it on the event loop."""
-        native, service, forwarder = self._native, self._service, self._forwarder
-        if native is not None:
-            native.read_upstream_reports()
-        facts = Facts(
-            version=__version__,
-            engine=self.engine,
-            health=health_facts(self.health, self._remarks()),
-            tallies=self.tallies(),
-            drops=drops_of(self._reporter, service, forwarder, native),
-            policy=self._policy_facts,
-            expiring=count_expiring(
-                self._policy.everybody if self._policy else None, self._publisher.dates.wall()
-            ),
-            clock_doubt=self._publisher.dates.wall.doubt(),
-            paused_until=self._publisher.pausing.until,
-            reloads=reload_facts(self._publisher.status),
-            history=history_facts(self._recorder),
-            orders=order_facts(self._recorder),
-            lists=list_facts(self._keeper, self._wall()),
-            cache=cache_facts(self._cache),
-            upstreams=upstream_facts(self._forwarding, native),
-            forwarding=forwarding_facts(service, forwarder, self._network, native),
-            connections=ConnectionFacts(
-                tcp=self._endpoints.tcp_connections,
-                tcp_octets=self._endpoints.tcp_octets,
-                http=self._http.connections,
-                by_transport=dict.fromkeys(STREAM_TRANSPORTS, 0) | self._endpoints.connections,
-            ),
-            native=native_facts(native),
-            event_loop_stalls=0 if forwarder is None else forwarder.stalls,
-            log_lines_dropped=self._log_writer.dropped,
-            sinks=() if self._records is None else self._records.facts(),
-        )
-        return self._http_side.told_of(self._beside.told_of(self._encryption.told_of(facts, native)))
-
-    @property
-    def generation(self) -> int:
-        """Of the policy that judges; 0: there is none yet."""
-        return self._policy_facts.generation
-
-    def tallies(self) -> TallySnapshot:
-        """Outcomes of queries, of both planes; call it on the event loop."""
-        return tallies_of(self._tallies, self._native)
-
-    def listening(self) -> Listening:
-        """Where it is reached now."""
-        shown = {
-            key: [show_address(address) for name, address in self._endpoints.encrypted if name == key]
-            for key in ("tls", "https")
-        }
-        http = None if self.http_address is None else show_address(self.http_address)
-        return Listening([show_address(address) for address in self.dns_addresses], **shown, http=http)
-
-    def audits(self) -> list[Run]:
-        """The last ones, the newest first."""
-        return self._beside.audits.log.newest
-
-    def certificates(self) -> list[tuple[Source, Pair]]:
-        """Those that encrypted listeners show now."""
-        return self._encryption.served

@@ -11,6 +11,7 @@ from typing import Any
 from resolver import __version__
 from resolver.cache import ResponseCache
 from resolver.cache.native_cache import fields_of, response_of
+from resolver.cache.snapshot import Loaded, load_records, records_of
 from resolver.plane import (
     PUNT,
     EntryFields,
@@ -40,6 +41,15 @@ class Cache:
 
     def store(self, question: QuestionFields, response: ResponseFields, now: float) -> EntryFields | None:
         return _fields(self.inner.store(Question(*question), response_of(question[0], response), now))
+
+    def snapshot(self, place: int, octets_max: int, now: float) -> tuple[int | None, bytes]:
+        return None, b"".join(records_of(self.inner, now))
+
+    def load(self, octets: bytes, away_s: float, now: float) -> tuple[int, int]:
+        loaded = Loaded()
+        for _ in load_records(self.inner, octets, away_s, now, loaded):
+            pass
+        return loaded.kept, loaded.refused
 
     def store_failure(self, question: QuestionFields, ede: tuple[int, str], now: float) -> EntryFields:
         fields = _fields(self.inner.store_failure(Question(*question), ede, now))

@@ -26,6 +26,8 @@ class FakePlane:
         self.certificates: list[tuple[bytes, bytes]] = []
         self.connected = {"tcp": 0, "tls": 0}
         self.held_octets = 0
+        self.hanging = 0
+        """Threads that do nothing."""
         self.closed_tickets: list[int] = []
         self.wanted: list[QuestionFields] = []
         """Questions that Python asks."""
@@ -74,6 +76,9 @@ class FakePlane:
 
     def set_certificates(self, pairs: Sequence[tuple[bytes, bytes]]) -> None:
         self.certificates = list(pairs)
+
+    def pulse(self) -> int:
+        return self.hanging
 
     def connections(self) -> tuple[list[tuple[str, int]], int]:
         return list(self.connected.items()), self.held_octets

@@ -175,6 +175,17 @@ class Cache:
     def store_failure(self, question: _Question, ede: tuple[int, str], now: float) -> _Entry:
         """Note that upstreams failed (RFC 9520); a copy of the entry it was noted on."""
 
+    def snapshot(self, place: int, octets_max: int, now: float) -> tuple[int | None, bytes]:
+        """Records of what is kept, from `place` on (0: the beginning), `octets_max` of them or a little more.
+
+        And where to go on; None: that was all.  Their format is `resolver.cache.snapshot`'s.  It holds the
+        lock of a part of the cache for some 20 µs at a time.
+        """
+
+    def load(self, octets: bytes, away_s: float, now: float) -> tuple[int, int]:
+        """Keep what whole records say that were written `away_s` seconds ago; how many are kept, how many
+        refused."""
+
     def flush(self, name: bytes, *, subtree: bool) -> int:
         """Forget all answers and failures of a name (wire form, lower case); how many.  Without the GIL.
 
@@ -420,6 +431,9 @@ class Plane:
 
     def stop_reading(self) -> None:
         """Take no more queries; who waits is still answered."""
+
+    def pulse(self) -> int:
+        """How many threads have done nothing since the last call; each looks at least every 0.1 seconds."""
 
     def set_certificates(self, pairs: Sequence[tuple[bytes, bytes]]) -> None:
         """Serve these pairs of PEM chain and PEM key from now on; the first is the default, the others are

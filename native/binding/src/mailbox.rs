@@ -34,6 +34,8 @@ pub const SIGNAL_SHED: u32 = 16;
 pub const SIGNAL_ASKS: u32 = 32;
 /// There are news for a thread with streams.
 pub const SIGNAL_NEWS: u32 = 64;
+/// Whoever looks takes it away: a thread that leaves it lying does not look.
+pub const SIGNAL_PULSE: u32 = 128;
 
 /// The plane's side of one thread; what that looks at in every turn is on cache lines of its own.
 #[repr(align(128))]
@@ -76,6 +78,20 @@ impl Mailbox {
         if self.signals.set(bits) {
             self.wakeup.notify();
         }
+    }
+
+    /// The thread looks at its signals: it lives.
+    pub fn beat(&self, signals: u32) {
+        if signals & SIGNAL_PULSE != 0 {
+            self.signals.take(SIGNAL_PULSE);
+        }
+    }
+
+    /// Ask for another sign of life; whether there was one since the last call.
+    pub fn has_beaten(&self) -> bool {
+        let has_beaten = self.signals.set(SIGNAL_PULSE);
+        self.wakeup.notify();
+        has_beaten
     }
 
     /// Whether the query now at hand is to panic; asked once per batch.

@@ -5,7 +5,7 @@
 use std::sync::Arc;
 
 use pyo3::prelude::*;
-use pyo3::types::PyTuple;
+use pyo3::types::{PyBytes, PyTuple};
 use resolver_core::cache as core;
 
 use crate::fields::{question_from, response_from, EntryCopy, QuestionFields};
@@ -75,6 +75,31 @@ impl Cache {
         let copy = |entry: &mut core::Entry| EntryCopy::of(entry);
         let note = || self.inner.store_failure_with(question, ede, now, copy);
         self.guard.call(|| EntryCopy::of_failure(ede, now), note).fields(py)
+    }
+
+    fn snapshot<'py>(
+        &self,
+        py: Python<'py>,
+        place: u64,
+        octets_max: usize,
+        now: f64,
+    ) -> (Option<u64>, Bound<'py, PyBytes>) {
+        let (next, octets) = py.detach(|| {
+            let mut octets = Vec::new();
+            let place = core::SnapshotPlace::from_bits(place);
+            let write = || self.inner.snapshot(place, octets_max, now, &mut octets);
+            let next = self.guard.call(|| None, write);
+            (next, octets)
+        });
+        (next.map(core::SnapshotPlace::to_bits), PyBytes::new(py, &octets))
+    }
+
+    fn load(&self, py: Python<'_>, octets: &[u8], away_s: f64, now: f64) -> (u64, u64) {
+        // Python may not move what it lent us while others run: a copy of a portion costs nothing beside reading it.
+        let octets = octets.to_vec();
+        let load = || self.guard.call(core::Loaded::default, || self.inner.load(&octets, away_s, now));
+        let loaded = py.detach(load);
+        (loaded.kept, loaded.refused)
     }
 
     #[pyo3(signature = (name, *, subtree))]

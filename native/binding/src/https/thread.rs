@@ -91,6 +91,7 @@ impl Serving {
         poll_fn(|context| {
             loop {
                 let signals = self.thread.own().letters.mailbox.signals.all();
+                self.thread.own().letters.mailbox.beat(signals);
                 if self.thread.own().letters.has_news() {
                     self.take_news();
                 }

@@ -63,6 +63,7 @@ impl ThreadLoop<'_> {
     fn serve(&mut self) -> Ended {
         loop {
             let signals = self.letters.mailbox.signals.all();
+            self.letters.mailbox.beat(signals);
             if signals & SIGNAL_STOP != 0 {
                 return Ended::Stopped;
             }

@@ -190,6 +190,7 @@ impl<'s> ThreadLoop<'s> {
 
     /// Do what the plane's signals say; true: end.
     fn obey(&mut self, signals: u32) -> bool {
+        self.mailbox.beat(signals);
         if signals & SIGNAL_COMMANDS != 0 {
             for command in self.mailbox.take_commands() {
                 self.upstream_queries.obey(command, self.now);

@@ -7,7 +7,7 @@
 //! counted there.
 
 use crate::verdict::Verdict;
-use crate::wire::Response;
+use crate::wire::{NegativeKind, Response};
 use std::mem::size_of;
 
 /// RFC 9520 §3.2: a resolution failure is kept for at least a second.
@@ -95,6 +95,11 @@ impl Entry {
         self.failure = Some((ede.0, ede.1.into()));
         true
     }
+}
+
+/// A denial behind a CNAME speaks of the chain's end; qname itself has a CNAME, at least for this type.
+pub(super) fn denies_name(response: &Response) -> bool {
+    response.negative == Some(NegativeKind::Nxdomain) && response.links.is_empty()
 }
 
 /// What malloc takes for `octets`: 8 of its own, rounded up to 16, at least 32; nothing for nothing.

@@ -13,9 +13,9 @@ use std::hash::{BuildHasher, Hasher};
 use ahash::RandomState;
 use parking_lot::{Mutex, MutexGuard};
 
-use super::entry::{failure_octets, response_octets, Entry};
+use super::entry::{denies_name, failure_octets, response_octets, Entry};
 use super::shard::{Key, Shard, SHARD_OCTETS_LEAST};
-use crate::wire::{NegativeKind, Question, Response};
+use crate::wire::{Question, Response};
 
 /// Stands for the type in an NXDOMAIN's kind; no real type is that large.
 pub(super) const ANY_TYPE: u32 = 1 << 16;
@@ -150,8 +150,20 @@ impl Cache {
     pub fn store<R>(
         &self,
         question: Question,
+        response: Response,
+        now: f64,
+        look: impl FnOnce(Result<&mut Entry, Response>) -> R,
+    ) -> R {
+        self.store_used(question, response, now, 0, look)
+    }
+
+    /// `store`, of an answer that was used so often since it came.
+    pub(super) fn store_used<R>(
+        &self,
+        question: Question,
         mut response: Response,
         now: f64,
+        uses: u8,
         look: impl FnOnce(Result<&mut Entry, Response>) -> R,
     ) -> R {
         let ttl_s = self.lifetime_s(&response);
@@ -167,10 +179,10 @@ impl Cache {
             drop(shard);
             return look(Err(response));
         }
-        // A denial behind a CNAME speaks of the chain's end; qname itself has a CNAME, at least for this type.
-        let denies_qname = response.negative == Some(NegativeKind::Nxdomain) && response.links.is_empty();
+        let denies_qname = denies_name(&response);
         self.bring_within_bounds(&mut response, ttl_s);
         let number = shard.fill_answer(&key, denies_qname, response, octets, now);
+        shard.count_uses(number, uses);
         let entry = shard.seated(number);
         entry.stored_at = now;
         entry.expires_at = now + f64::from(ttl_s);

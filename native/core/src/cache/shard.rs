@@ -175,6 +175,12 @@ impl Shard {
         }
     }
 
+    /// Take it for used so often at least.
+    pub(super) fn count_uses(&mut self, number: u32, uses: u8) {
+        let seat = &mut self.seats[number];
+        seat.frequency = seat.frequency.max(uses);
+    }
+
     /// A new entry with a response whose allocations cost `octets`, in the question's old seat or a new one.
     ///
     /// What contradicts it is forgotten: a name that is denied has no type, and the reverse.

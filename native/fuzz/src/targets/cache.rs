@@ -3,7 +3,7 @@
 //! Knows: what must hold of a cache.  Does not know: which entry should go first.
 //! A case is a program, four octets an instruction, run on a cache of its own.
 
-use resolver_core::cache::{Cache, CacheConfig};
+use resolver_core::cache::{Cache, CacheConfig, SnapshotPlace};
 use resolver_core::wire::{accept_response, Accepted, NegativeKind, Question, Response};
 
 use super::answers::sent_for;
@@ -110,6 +110,23 @@ impl Machine<'_> {
     }
 }
 
+/// A snapshot, an octet of it turned, may be read or refused, and does no harm.
+fn read_what_was_written(machine: &Machine, size: u8) -> Result<(), String> {
+    let (mut octets, mut place) = (Vec::new(), Some(SnapshotPlace::default()));
+    while let Some(at) = place {
+        place = machine.cache.snapshot(at, 512, machine.now, &mut octets);
+    }
+    if let Some(octet) = octets.get_mut(usize::from(size) * 3) {
+        *octet ^= size;
+    }
+    let other = Cache::new(*machine.cache.config());
+    let loaded = other.load(&octets, 1.0, machine.now);
+    let counters = other.counters();
+    claim(counters.entries <= loaded.kept, "entries from nowhere")?;
+    claim(counters.octets <= other.config().octets_max as u64, "more octets than it may have")?;
+    claim(other.audit().is_none(), "books that are not in order")
+}
+
 impl Target for Caches {
     fn name(&self) -> &'static str {
         names::CACHE
@@ -147,6 +164,7 @@ impl Target for Caches {
             claim(counters.octets <= octets_max as u64, "more octets than it may have")?;
             claim(octets_max > 0 || counters.entries == 0, "a cache that is off keeps something")?;
         }
+        read_what_was_written(&machine, size)?;
         let counters = machine.cache.counters();
         self.hits += counters.hits;
         self.misses += counters.misses;
