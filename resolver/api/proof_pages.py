@@ -21,7 +21,7 @@ from resolver.api.policy_shapes import Proved
 from resolver.api.refusal import Kind, Refusal
 from resolver.api.values import IDENTIFIER, Count, Day, Moment, whole_number
 
-RECORDS_MAX: Final = 1_000
+RECORDS_SHOWN_MAX: Final = 1_000
 MEDIA_TYPES: Final = {
     "html": "text/html; charset=utf-8",
     "json": "application/json",
@@ -166,7 +166,7 @@ class Suggestions(Shape):
 class RecordsQuery(Shape):
     """How many records."""
 
-    limit: whole_number(100, 1, RECORDS_MAX, "How many at most.") = 100  # type: ignore[valid-type]
+    limit: whole_number(100, 1, RECORDS_SHOWN_MAX, "How many at most.") = 100  # type: ignore[valid-type]
 
 
 class Records(Shape):

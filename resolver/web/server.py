@@ -35,7 +35,7 @@ WRITE_STALL_S = 10.0
 """A client that reads nothing for so long, while a response waits for it, is cut off."""
 HANDSHAKE_S = 5.0
 """For the whole handshake of TLS; a client that is slower is cut off."""
-ACCEPT_PAUSE_S = 0.2
+ACCEPT_PAUSE_S = 0.1
 """After a connection could not be accepted."""
 STOP_S = 0.4
 """How long requests under way may take when the server stops."""

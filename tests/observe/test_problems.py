@@ -61,7 +61,6 @@ WRONG: dict[str, tuple[Facts, Facts]] = {
         Facts(reloads=ReloadFacts(serves_last_good=True)),
         Facts(reloads=ReloadFacts(failures=3)),
     ),
-    "filtering_paused": (Facts(paused_until=WALL + 60), Facts()),
     "policy_empty": (
         Facts(policy=PolicyFacts(1, is_empty=True)),
         Facts(policy=PolicyFacts(0, is_empty=True)),

@@ -115,7 +115,8 @@ _Handover: TypeAlias = tuple[
 ]
 """An attempt that Python goes on with: question, number of the upstream set, number of the
 upstream, ID, qname as sent, EDNS, sent_at, due_at, ticket, what came in (with the reason `reply`), reason,
-how often it left (None: as often as it may), who waits.  `abandoned`: its thread ended, or met a defect; nothing will come, and the upstream may be well.
+how often it left (None: as often as it may), who waits.  `abandoned`: its thread ended, or met a defect;
+nothing will come, and the upstream may be well.
 `held_back`: nothing was sent, for connections came to nothing just now.  `recalled`: it is still out, by
 `hand_over_all`."""
 
@@ -500,8 +501,8 @@ class Plane:
         ring_full, late_full (events dropped), proxy_head (datagrams refused for it), send_failed,
         receive_nobufs, receive_nomem, receive_refused, receive_error, punts, handovers, panics, restarts,
         opened, open_failures, late, unexpected, send_drops, streams_opened, streams_reused, streams_broken,
-        streams_retried, streams_held_back, streams_unexpected, streams_late (towards upstreams), tickets_expired; of the core
-        asked, coalesced, overloads; of streams the reasons why connections were refused or closed (`tcp_...`,
+        streams_retried, streams_held_back, streams_unexpected, streams_late (towards upstreams),
+        tickets_expired; of the core asked, coalesced, overloads; of streams the reasons why connections were refused or closed (`tcp_...`,
         `tls_...`, `https_...`, as `listeners.limits` and `observe.tally` have them).
         """
 
