@@ -98,15 +98,7 @@ class Server(Telling):
         self._policy_facts = PolicyFacts()
         self.changeover = Changeover(arrival or Arrival(), settings.state_dir, self._loop)
         self.health = Health("policy", "sockets")
-        self._beside = Beside(
-            settings,
-            self._clock,
-            wall=wall,
-            believed_wall=self._publisher.dates.wall,
-            counts=lambda: copy_of(self._tallies, self._native),
-            endpoints=lambda: self._endpoints.served(),
-            inheritance=self.changeover.inheritance,
-        )
+        self._beside = self._make_beside()
         self._native = self._make_native(native)
         self._records = make_query_records(
             settings,
@@ -245,6 +237,17 @@ class Server(Telling):
             forwarder=lambda: self._forwarder,
             wall=self._wall,
             paused=self._publisher.pausing.paused,
+        )
+
+    def _make_beside(self) -> Beside:
+        return Beside(
+            self.settings,
+            self._clock,
+            wall=self._wall,
+            believed_wall=self._publisher.dates.wall,
+            counts=lambda: copy_of(self._tallies, self._native),
+            endpoints=lambda: self._endpoints.served(),
+            inheritance=self.changeover.inheritance,
         )
 
     def _make_changes(self) -> Changes:
