@@ -29,6 +29,7 @@ DIFFERENT: dict[str, str] = {
     "PASS": "a whole verdict; the policy vectors hold both against each other",
     "PLAIN": "one set of octets, as a pattern and as a table; tests of lists hold both against each other",
     "SEEN_MAX": "Python counts one set of marks that it empties, a thread has a table of slots",
+    "WAYS": "two things: what is said of the way to upstreams, places of a memo for one question",
     "TARGETS": "two things: words of an exported zone, addresses in lists",
 }
 """Names that both languages use and whose values are not the same, each with the reason."""
