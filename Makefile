@@ -11,6 +11,8 @@ RUNS ?= $(if $(READY),$(VENV)/.installed-program)
 MADE ?= $(if $(READY),$(VENV)/.made)
 CONFIG ?= config/resolver.yaml
 PYTEST := $(BIN)/python -m pytest
+# One more than there are cores: a test with real servers waits more than it computes.
+WORKERS ?= $(shell expr $$(getconf _NPROCESSORS_ONLN) + 1)
 # Where the native plane is built.
 export CARGO_TARGET_DIR ?= $(CURDIR)/native/target
 
@@ -56,14 +58,14 @@ unit: engine $(READY) ## the fast tests, under a minute
 
 test: engine web $(READY) peers ## every test, real servers and clients included
 	scripts/test-native.sh $(VENV)
-	$(PYTEST) -n auto --dist worksteal
+	$(PYTEST) -n $(WORKERS) --dist worksteal
 
 long: export FUZZ_PROFILE = long
 long: export PYTEST_TIMEOUT = 7200
 long: export LONG_PEERS = long
 long: engine web $(READY) peers ## what takes hours: every test and fuzzing at length, abuse, lists of 10,000,000 names
 	scripts/test-native.sh $(VENV)
-	$(PYTEST) -n auto --dist worksteal
+	$(PYTEST) -n $(WORKERS) --dist worksteal
 	$(BIN)/python -m benchmarks abuse
 	$(BIN)/python -m benchmarks lists --contestants native,python --names 10000000
 
@@ -90,14 +92,14 @@ peers: $(READY)
 	@scripts/install-test-peers.sh $(LONG_PEERS)
 	@$(BIN)/python -m pip install --quiet -c constraints.txt kubernetes-validate || echo "kubernetes-validate cannot be installed: its tests will be skipped"
 
-dist: $(READY) ## the sdist, the pure wheel, and wheels with the native engine inside, below dist/
+dist: web $(READY) ## the sdist, the pure wheel, and wheels with the native engine inside, below dist/
 	packaging/dist.sh $(VENV)
 
-deb: $(READY) ## the Debian package, of the wheel in dist/ (made where there is none)
+deb: web $(READY) ## the Debian package, of the wheel in dist/ (made where there is none)
 	@ls dist/*-cp311-abi3-manylinux*.whl >/dev/null 2>&1 || packaging/dist.sh $(VENV)
 	packaging/deb/build.sh $(VENV)
 
-rootfs: $(READY) ## the file system of the container image, as dist/rootfs.tar.gz; needs no container engine
+rootfs: web $(READY) ## the file system of the container image, as dist/rootfs.tar.gz; needs no container engine
 	@ls dist/*-cp311-abi3-manylinux*.whl >/dev/null 2>&1 || packaging/dist.sh $(VENV)
 	packaging/container/pack-rootfs.sh $(VENV)
 

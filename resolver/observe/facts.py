@@ -19,6 +19,7 @@ REMARK_TOPICS: Final = (
     "acknowledge",
     "audit",
     "block_page",
+    "cache",
     "certificates",
     "clock",
     "defects",

@@ -158,7 +158,7 @@ def test_a_key_that_only_the_server_can_read_is_a_warning(monkeypatch: pytest.Mo
             raise PermissionError(13, "Permission denied")
         return path.read_bytes()
 
-    monkeypatch.setattr("resolver.certificates.files._read", refuse)
+    monkeypatch.setattr("resolver.certificates.files.read_certificates_file", refuse)
     monkeypatch.setattr("os.access", lambda path, mode: False)
     [said] = problems()
     assert said.startswith("resolver.yaml:5: warning: tls.key: a.key: cannot be read by this user")

@@ -502,8 +502,9 @@ class Plane:
         receive_nobufs, receive_nomem, receive_refused, receive_error, punts, handovers, panics, restarts,
         opened, open_failures, late, unexpected, send_drops, streams_opened, streams_reused, streams_broken,
         streams_retried, streams_held_back, streams_unexpected, streams_late (towards upstreams),
-        tickets_expired; of the core asked, coalesced, overloads; of streams the reasons why connections were refused or closed (`tcp_...`,
-        `tls_...`, `https_...`, as `listeners.limits` and `observe.tally` have them).
+        tickets_expired; of the core asked, coalesced, overloads; of streams the reasons why connections were
+        refused or closed (`tcp_...`, `tls_...`, `https_...`, as `listeners.limits` and `observe.tally` have
+        them).
         """
 
 # Help for compiling policy; see `policy.native_lists` and `policy.name_table`.
