@@ -82,9 +82,11 @@ async def run_child(
     timeout_s: float,
     share: Share = Share.NICE,
     job: bytes = b"",
-    output_octets_max: int = OUTPUT_OCTETS_MAX,
+    output_octets_max: int | None = None,
 ) -> Ended:
     """One child to its end, with `job` on its standard input; more of its output is dropped.
+
+    `output_octets_max`: of its standard output; None: `OUTPUT_OCTETS_MAX`, as of its complaints.
 
     Raises TimeoutError (the child is killed) and OSError (there is none).
     """
@@ -216,8 +218,9 @@ async def _hand_over(stream: asyncio.StreamWriter, job: bytes) -> None:
     stream.close()
 
 
-async def _read_all(stream: asyncio.StreamReader, octets_max: int = OUTPUT_OCTETS_MAX) -> bytes:
+async def _read_all(stream: asyncio.StreamReader, octets_max: int | None = None) -> bytes:
     """All that comes, but keep no more than so many octets."""
+    octets_max = OUTPUT_OCTETS_MAX if octets_max is None else octets_max
     kept = bytearray()
     while octets := await stream.read(65536):
         kept += octets[: octets_max - len(kept)]

@@ -5,8 +5,8 @@ sockets, which query waits, whether the upstream counts as down (`upstream`).
 
 Theory: a handshake costs both sides a thousand times what a query does, and an upstream that refuses, fails
 in TLS or breaks each connection gets one for every miss.  So after a few in a row there is a pause, twice as
-long each time, and then one alone is begun, which all who ask meanwhile join.  The pause stays short: a
-connection in a second costs nobody anything, and an upstream that is back is noticed within one.
+long each time, and then one alone is begun, which all who ask meanwhile join.  The pause stays short: ten
+connections in a second cost nobody anything, and an upstream that is back answers before questions give up.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ FREE: Final = 3
 """Connections that may come to nothing in a row before there is a pause: `upstream.DOWN_AFTER_FAILURES`."""
 
 OPENING_PAUSE_S_MIN: Final = 0.05
-OPENING_PAUSE_S_MAX: Final = 1.0
+OPENING_PAUSE_S_MAX: Final = 0.1
 
 
 class Openings:

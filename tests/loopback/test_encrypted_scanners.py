@@ -49,6 +49,7 @@ _REFUSED = (
 H2SPEC_ALLOWED = {
     "http2/5.1: closed: Sends a DATA frame after sending RST_STREAM frame": _ANSWERED,
     "http2/5.1: closed: Sends a HEADERS frame after sending RST_STREAM frame": _ANSWERED,
+    "http2/8.1: Sends a second HEADERS frame without the END_STREAM flag": _REFUSED,
     "http2/8.1.2.1: Sends a HEADERS frame that contains a pseudo-header field as trailers": _REFUSED,
     'http2/8.1.2.6: Sends a HEADERS frame with the "content-length" header field which does not equal the sum'
     " of the multiple DATA frames payload length": _REFUSED,
