@@ -83,23 +83,23 @@ def _take_filter(gathered: Gathered, text: str, pattern: str, options: list[str]
     names = _names(gathered, text, bare, place)
     if not names:
         return
-    is_firm = False
+    is_firm, rewrite = False, None
     for option in options:
         word, _, value = option.partition("=")
         if word == "important":
             is_firm = True
         elif word == "dnsrewrite":
-            if is_exception:
-                gathered.lose(
-                    place, text, "an exception from rewrites has no counterpart", "remove the rewrite"
-                )
-                return
-            _take_rewrite(gathered, names, value, text, place)
-            return
+            rewrite = value
         elif word not in _HARMLESS:
             why = _UNUSED.get(word, f"the option {show(word)} has no counterpart for DNS here")
             gathered.lose(place, text, why, CHOICE if word == "denyallow" else "decide whether it is needed")
             return
+    if rewrite is not None:
+        if is_exception:
+            gathered.lose(place, text, "an exception from rewrites has no counterpart", "remove the rewrite")
+            return
+        _take_rewrite(gathered, names, rewrite, text, place)
+        return
     if is_exception:
         where = gathered.let_through_firmly if is_firm else gathered.let_through
     else:

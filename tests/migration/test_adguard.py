@@ -211,3 +211,11 @@ def test_protection_that_is_off_stays_off(tmp_path: Path) -> None:
     text = 'dns: {protection_enabled: false}\nuser_rules: ["||ads.example^"]\n'
     taken = Taken(tmp_path, "adguardhome", text)
     assert taken.decision("ads.example") == FORWARD
+
+
+@pytest.mark.parametrize("option", ["client=192.0.2.5", "ctag=device_tv", "dnstype=A", "denyallow=x.example"])
+@pytest.mark.parametrize("order", ["dnsrewrite=NXDOMAIN,{}", "{},dnsrewrite=NXDOMAIN"])
+def test_a_rewrite_for_some_is_given_to_nobody(tmp_path: Path, option: str, order: str) -> None:
+    taken = Taken(tmp_path, "adguardhome", f'user_rules: ["||ads.example^${order.format(option)}"]\n')
+    assert taken.decision("ads.example") == FORWARD
+    assert [loss.changes_answers for loss in taken.gathered.losses if "||ads" in loss.key] == [True]
