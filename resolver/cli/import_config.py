@@ -106,10 +106,12 @@ def _drop_left_out(imported: _Imported) -> bool:
         source = imported.written.places.get((problem.file, problem.line))
         if source is None or (problem.severity == "warning" and problem.file == BLOCKLIST_FILE):
             continue
-        text, place = source
-        if gathered.drop(text):
+        # One rule may fill several lines.
+        if source.tier.pop(source.rule, None) is not None:
             found = True
-            gathered.lose(place, text, problem.message, "write it into an exchange, if it is meant")
+            gathered.lose(
+                source.place, source.rule.text, problem.message, "write it into an exchange, if it is meant"
+            )
     return found
 
 

@@ -95,3 +95,17 @@ def test_what_the_rails_refuse_costs_itself_alone(tmp_path: Path, capsys: pytest
     assert check_files(folder / "resolver.yaml", None, strict=True, as_json=False) == 0
     assert "ok.example" in (folder / "blocklist.yaml").read_text()
     assert not (folder / "own-names.txt").exists()
+
+
+def test_each_rule_of_a_name_is_left_out_for_itself(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "AdGuardHome.yaml"
+    path.write_text(
+        "dns: {upstream_dns: [192.0.2.1]}\n"
+        'user_rules:\n- "||github.io^"\n- "||github.io^$dnsrewrite=192.0.2.7"\n- "||github.io^$important"\n'
+    )
+    assert taken(path, as_json=True) == 1
+    losses = json.loads(capsys.readouterr().out)["losses"]
+    told = [(loss["line"], loss["why"].split(":")[0]) for loss in losses if loss["key"] == "github.io"]
+    assert sorted(told) == [(3, "list 'own-names'"), (4, "list 'own-answers'"), (5, "own-names")]
