@@ -46,14 +46,14 @@ def take_rule(gathered: Gathered, line: str, place: Place, key: str, taken_back:
     text = line.strip()
     if not text or text.startswith(("!", "# ")) or text == "#":
         return
+    words = text.split("#")[0].split()
+    if len(words) > 1 and address_of(words[0]) is not None:
+        _take_hosts(gathered, words, place, key)
+        return
     if _COSMETIC.search(text):
         gathered.lose(place, text, "rules on elements of pages are for browsers", changes_answers=False)
         return
     if text.startswith("#"):
-        return
-    words = text.split("#")[0].split()
-    if len(words) > 1 and address_of(words[0]) is not None:
-        _take_hosts(gathered, words, place, key)
         return
     pattern, options = _split(text)
     if _joined(pattern, options) in taken_back or _BADFILTER in [option.lower() for option in options]:
