@@ -61,6 +61,28 @@ def test_nothing_is_written_over_unless_it_is_forced(
     assert taken(source, force=True) == 0 and written.read_text() != "mine"
 
 
+def test_what_may_hold_a_secret_is_not_for_all(source: Path) -> None:
+    folder = source.parent / "out"
+    folder.mkdir()
+    (folder / "resolver.yaml").write_text("old")
+    (folder / "resolver.yaml").chmod(0o644)
+    (folder / "blocklist.yaml").write_text("old")
+    (folder / "blocklist.yaml").chmod(0o600)
+    assert taken(source, force=True) == 0
+    modes = {path.name: path.stat().st_mode & 0o777 for path in folder.iterdir()}
+    assert modes.pop("blocklist.yaml") == 0o600 and set(modes.values()) == {0o640}
+    assert {"resolver.yaml", "own-names.txt"} <= modes.keys()
+
+
+def test_nothing_is_replaced_where_one_file_cannot_be(source: Path) -> None:
+    folder = source.parent / "out"
+    (folder / "blocklist.yaml").mkdir(parents=True)
+    (folder / "resolver.yaml").write_text("mine")
+    assert taken(source, force=True) == 2
+    assert {path.name for path in folder.iterdir()} == {"blocklist.yaml", "resolver.yaml"}
+    assert (folder / "resolver.yaml").read_text() == "mine"
+
+
 def test_a_dry_run_writes_nothing(source: Path) -> None:
     assert taken(source, dry_run=True) == 0
     assert not (source.parent / "out").exists()
