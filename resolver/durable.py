@@ -47,20 +47,20 @@ class Replacement:
     another thread than the one that writes.
     """
 
-    def __init__(self, path: Path, *, mode: int = 0o644) -> None:
+    def __init__(self, path: Path, *, mode: int = 0o644, mode_max: int = 0o777) -> None:
         """Open the temporary file.  Raises OSError.
 
         A link stays a link: the file it leads to is replaced; root follows none that a stranger can lead
-        elsewhere.  Mode and owner stay what they were; a new file gets `mode` under the umask, and from root
-        its folder's owner, so that a server without privileges can read it.  A device or a pipe has no old
-        content: it is written to directly.  A mount point is refused: nothing can be renamed over it, and
-        written in place it might be left half.
+        elsewhere.  Mode and owner stay what they were, the mode within `mode_max`; a new file gets `mode`
+        under the umask, and from root its folder's owner, so that a server without privileges can read it.
+        A device or a pipe has no old content: it is written to directly.  A mount point is refused: nothing
+        can be renamed over it, and written in place it might be left half.
         """
         self._temporary: str | None = None
         self._mode: int | None = None
         self._folder, self._target = _open_folder_of(path)
         try:
-            self.file = self._open(mode)
+            self.file = self._open(mode, mode_max)
         except BaseException:
             self._close_folder()
             raise
@@ -104,14 +104,14 @@ class Replacement:
         with contextlib.suppress(OSError):
             self._close_folder()
 
-    def _open(self, mode: int) -> IO[bytes]:
+    def _open(self, mode: int, mode_max: int) -> IO[bytes]:
         name, owner = self._target.name, os.fstat(self._folder)
         is_pipe_of_ours = _is_pipe_of_ours(self._target)
         with contextlib.suppress(FileNotFoundError):
             before = os.stat(name, dir_fd=self._folder, follow_symlinks=is_pipe_of_ours)
             if stat.S_ISREG(before.st_mode):
                 # Without the bits that lend rights: the new content is not what they were given to.
-                owner, self._mode = before, before.st_mode & 0o777
+                owner, self._mode = before, before.st_mode & mode_max & 0o777
             elif not stat.S_ISLNK(before.st_mode):
                 flags = os.O_WRONLY | os.O_CLOEXEC | (0 if is_pipe_of_ours else os.O_NOFOLLOW)
                 descriptor = os.open(name, flags, dir_fd=self._folder)

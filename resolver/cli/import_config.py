@@ -21,7 +21,7 @@ from resolver.cli.files import (
     print_problems,
     problems_as_json,
 )
-from resolver.cli.new_files import write_files
+from resolver.cli.new_files import PRIVATE_MODE, write_files
 from resolver.cli.process import scratch_folder
 from resolver.cli.progress import long_work
 from resolver.config.settings import load_settings
@@ -56,7 +56,8 @@ def import_files(file: Path, kind: str, directory: Path, *, dry_run: bool, force
             imported = _import(file, kind)
         if has_errors(imported.problems):
             raise BadInput(imported.problems)
-        paths = [] if dry_run else write_files(directory, imported.written.files, force=force)
+        files, mode = imported.written.files, PRIVATE_MODE
+        paths = [] if dry_run else write_files(directory, files, force=force, mode=mode, mode_max=mode)
     except BadConfig as error:
         return bad_input(error.problems, as_json=as_json)
     except BadInput as error:
@@ -106,10 +107,12 @@ def _drop_left_out(imported: _Imported) -> bool:
         source = imported.written.places.get((problem.file, problem.line))
         if source is None or (problem.severity == "warning" and problem.file == BLOCKLIST_FILE):
             continue
-        text, place = source
-        if gathered.drop(text):
+        # One rule may fill several lines.
+        if source.tier.pop(source.rule, None) is not None:
             found = True
-            gathered.lose(place, text, problem.message, "write it into an exchange, if it is meant")
+            gathered.lose(
+                source.place, source.rule.text, problem.message, "write it into an exchange, if it is meant"
+            )
     return found
 
 

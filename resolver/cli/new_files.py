@@ -7,14 +7,17 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Mapping
+from contextlib import ExitStack
 from pathlib import Path
 
 from resolver.cli.files import BadInput
-from resolver.durable import replace_file
+from resolver.durable import Replacement
 from resolver.problems import Problem
 
 MODE = 0o644
-"""None of these files holds a secret; those that settings name do."""
+"""Of files without a secret."""
+PRIVATE_MODE = 0o640
+"""Of files that may hold one, as a part of a URL does: for their owner, and the group of a server."""
 
 
 def refuse_taken(folder: Path, names: Iterable[str], *, force: bool) -> None:
@@ -25,15 +28,29 @@ def refuse_taken(folder: Path, names: Iterable[str], *, force: bool) -> None:
         raise BadInput([Problem(str(path), 0, message) for path in taken])
 
 
-def write_files(folder: Path, files: Mapping[str, str], *, force: bool) -> list[Path]:
-    """Write the files; `force`: also over those that are there.  Raises BadInput."""
+def write_files(
+    folder: Path, files: Mapping[str, str], *, force: bool, mode: int = MODE, mode_max: int = 0o777
+) -> list[Path]:
+    """Write the files; `force`: also over those that are there.  Raises BadInput.
+
+    Each gets `mode` where it is new, else keeps its own within `mode_max`.  None is in its place before all
+    are written.
+    """
     refuse_taken(folder, files, force=force)
-    written = []
+    written: list[Path] = []
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        for name, text in files.items():
-            replace_file(folder / name, text.encode(), mode=MODE)
-            written.append(folder / name)
+        with ExitStack() as stack:
+            pending: list[tuple[Path, Replacement]] = []
+            for name, text in files.items():
+                new = Replacement(folder / name, mode=mode, mode_max=mode_max)
+                stack.callback(new.discard)
+                pending.append((folder / name, new))
+                new.file.write(text.encode())
+                new.file.flush()
+            for path, new in pending:
+                new.commit()
+                written.append(path)
     except OSError as error:
         for path in [] if force else written:
             path.unlink(missing_ok=True)

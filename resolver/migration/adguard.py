@@ -10,16 +10,18 @@ from __future__ import annotations
 
 import math
 import re
+from collections.abc import Container
 from typing import Final
 
 from resolver.lists.reading import address_of
 from resolver.migration.filters import cancelled, take_rule
-from resolver.migration.gathered import LISTS_MAX, Gathered, Place, TakenList
+from resolver.migration.gathered import LISTS_MAX, Gathered, Place, Rule, TakenList, shown_name
 from resolver.migration.servers import seconds, with_scheme
 from resolver.migration.tree import Node
 from resolver.migration.writing import list_name
 from resolver.policy.verdict import RuleForm
 from resolver.problems import show
+from resolver.wire.names import suffix_offsets
 
 PRODUCT: Final = "AdGuard Home"
 NEWEST_SCHEMA: Final = 34
@@ -324,6 +326,8 @@ def _read_filter(gathered: Gathered, one: Node, kind: str) -> None:
 def _read_rewrites(gathered: Gathered, root: Node) -> None:
     if not root.get("filtering", "rewrites_enabled").flag(default=True):
         return
+    rewritten: set[Rule] = set()
+    excepted: list[tuple[Rule, Place, str]] = []
     for one in root.first("filtering.rewrites", "dns.rewrites", "rewrites").entries():
         domain, answer = one.get("domain").text, one.get("answer").text
         if not one.get("enabled").flag(default=True) or not domain:
@@ -338,15 +342,44 @@ def _read_rewrites(gathered: Gathered, root: Node) -> None:
         rule = gathered.rule(name, form, one.place, key)
         if rule is None:
             continue
+        is_type = answer.upper() in ("A", "AAAA")
+        if is_type or answer.lower() == domain.lower():
+            excepted.append((rule, one.place, key))
+            if is_type:
+                why = "an exception from rewrites for one type has no counterpart: it holds for all types"
+                gathered.lose(one.place, key, why, "look whether that is meant")
+            continue
+        rewritten.add(rule)
         if address is not None:
             gathered.answer(rule, f"{'A' if address.version == 4 else 'AAAA'} {address}", one.place)
-        elif answer.upper() in ("A", "AAAA") or answer == domain:
-            gathered.put(gathered.let_through, rule, one.place)
-            if answer.upper() in ("A", "AAAA"):
-                why = "an exception from rewrites for one type has no counterpart; the name is let through"
-                gathered.lose(one.place, key, why, "look whether that is meant")
         elif (target := gathered.rule(answer, RuleForm.EXACT, one.place, key)) is not None:
             gathered.answer(rule, f"CNAME {target.text.lstrip('=')}.", one.place)
+    for rule, place, key in excepted:
+        _except_from_rewrites(gathered, rule, rewritten, place, key)
+
+
+def _except_from_rewrites(
+    gathered: Gathered, rule: Rule, rewritten: set[Rule], place: Place, key: str
+) -> None:
+    """`x -> x`: no rewrite holds for x, but blocks do.  Without a rewrite it says nothing."""
+    if not _speaks_of(rewritten, rule) and shown_name(rule.name) not in gathered.records:
+        return
+    if _speaks_of(gathered.blocked, rule) or _speaks_of(gathered.firmly, rule):
+        why = "a name that is blocked cannot be excepted from rewrites alone; the exception was left out"
+    else:
+        gathered.put(gathered.excepted, rule, place)
+        why = "an exception from rewrites alone has no counterpart: the name is excepted from lists, too"
+    gathered.lose(place, key, why, "look whether a list blocks the name, or one above it")
+
+
+def _speaks_of(rules: Container[Rule], rule: Rule) -> bool:
+    """Whether one of the rules is this one, or holds for its name."""
+    if rule in rules or Rule(RuleForm.EXACT, rule.name) in rules:
+        return True
+    above = [rule.name[offset:] for offset in suffix_offsets(rule.name)]
+    return any(Rule(RuleForm.SUBTREE, name) in rules for name in above) or any(
+        Rule(RuleForm.BELOW, name) in rules for name in above if name != rule.name
+    )
 
 
 def _read_tls(gathered: Gathered, root: Node) -> None:

@@ -32,6 +32,8 @@ class File:
     octets: bytes
     shown: str
     """What it is called in messages."""
+    has_log: bool = False
+    """Whether a database has a write-ahead log beside it that is not empty."""
 
     @property
     def text(self) -> str:
@@ -74,7 +76,7 @@ def files_of(path: Path, texts: Texts) -> Files:
         return _of_zip(octets, path)
     if octets.startswith(_GZIP):
         return _of_tar(octets, path)
-    files = Files([File(path.name, path.parent.name, octets, str(path))])
+    files = Files([File(path.name, path.parent.name, octets, str(path), _has_log(path))])
     beside = {
         "pihole.toml": ["gravity.db"],
         "setupVars.conf": ["pihole-FTL.conf", "gravity.db", "custom.list"],
@@ -83,8 +85,19 @@ def files_of(path: Path, texts: Texts) -> Files:
         other = path.with_name(name)
         if other.is_file():
             octets = texts.raw(other, octets_max=DATABASE_OCTETS_MAX)
-            files.found.append(File(name, other.parent.name, octets, str(other)))
+            files.found.append(File(name, other.parent.name, octets, str(other), _has_log(other)))
+    if path.name in beside and path.absolute().parent.name == "pihole":
+        _add_options(files, path.absolute().parent.with_name("dnsmasq.d"), texts)
     return files
+
+
+def _has_log(path: Path) -> bool:
+    """Whether SQLite keeps changes of this file in a log beside it."""
+    real = path.resolve()
+    try:
+        return real.with_name(f"{real.name}-wal").stat().st_size > 0
+    except OSError:
+        return False
 
 
 _KNOWN: Final = frozenset(
@@ -113,12 +126,20 @@ def _of_folder(path: Path, texts: Texts) -> Files:
         for file in in_folder(folder, Place(str(folder))):
             if file.name in _KNOWN and files.get(file.name) is None:
                 octets = texts.raw(file, octets_max=DATABASE_OCTETS_MAX)
-                files.found.append(File(file.name, folder.name, octets, str(file)))
-    for folder in (path / "dnsmasq.d", path / "etc" / "dnsmasq.d"):
-        for file in in_folder(folder, Place(str(folder))):
-            if file.name.endswith(".conf"):
-                files.found.append(File(file.name, "dnsmasq.d", texts.raw(file), str(file)))
+                files.found.append(File(file.name, folder.name, octets, str(file), _has_log(file)))
+    options = [path / "dnsmasq.d", path / "etc" / "dnsmasq.d"]
+    if path.absolute().name == "pihole":
+        options.append(path.absolute().with_name("dnsmasq.d"))  # /etc/dnsmasq.d, beside /etc/pihole.
+    for folder in options:
+        _add_options(files, folder, texts)
     return files
+
+
+def _add_options(files: Files, folder: Path, texts: Texts) -> None:
+    """Add what dnsmasq reads in its folder."""
+    for file in in_folder(folder, Place(str(folder))):
+        if file.name.endswith(".conf"):
+            files.found.append(File(file.name, "dnsmasq.d", texts.raw(file), str(file)))
 
 
 def _wanted(name: str) -> tuple[str, str] | None:

@@ -46,14 +46,14 @@ def take_rule(gathered: Gathered, line: str, place: Place, key: str, taken_back:
     text = line.strip()
     if not text or text.startswith(("!", "# ")) or text == "#":
         return
+    words = text.split("#")[0].split()
+    if len(words) > 1 and address_of(words[0]) is not None:
+        _take_hosts(gathered, words, place, key)
+        return
     if _COSMETIC.search(text):
         gathered.lose(place, text, "rules on elements of pages are for browsers", changes_answers=False)
         return
     if text.startswith("#"):
-        return
-    words = text.split("#")[0].split()
-    if len(words) > 1 and address_of(words[0]) is not None:
-        _take_hosts(gathered, words, place, key)
         return
     pattern, options = _split(text)
     if _joined(pattern, options) in taken_back or _BADFILTER in [option.lower() for option in options]:
@@ -83,23 +83,23 @@ def _take_filter(gathered: Gathered, text: str, pattern: str, options: list[str]
     names = _names(gathered, text, bare, place)
     if not names:
         return
-    is_firm = False
+    is_firm, rewrite = False, None
     for option in options:
         word, _, value = option.partition("=")
         if word == "important":
             is_firm = True
         elif word == "dnsrewrite":
-            if is_exception:
-                gathered.lose(
-                    place, text, "an exception from rewrites has no counterpart", "remove the rewrite"
-                )
-                return
-            _take_rewrite(gathered, names, value, text, place)
-            return
+            rewrite = value
         elif word not in _HARMLESS:
             why = _UNUSED.get(word, f"the option {show(word)} has no counterpart for DNS here")
             gathered.lose(place, text, why, CHOICE if word == "denyallow" else "decide whether it is needed")
             return
+    if rewrite is not None:
+        if is_exception:
+            gathered.lose(place, text, "an exception from rewrites has no counterpart", "remove the rewrite")
+            return
+        _take_rewrite(gathered, names, rewrite, text, place)
+        return
     if is_exception:
         where = gathered.let_through_firmly if is_firm else gathered.let_through
     else:

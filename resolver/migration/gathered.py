@@ -257,21 +257,6 @@ class Gathered:
             why = f"{value:g} is not in the range of {setting}: {least:g} to {most:g}; it is {kept:g} now"
             self.lose(place, key, why, "look whether that will do")
 
-    def drop(self, text: str) -> bool:
-        """Take a rule out of every tier by its text; whether there was one."""
-        tiers: tuple[dict[Rule, Any], ...] = (
-            self.blocked,
-            self.excepted,
-            self.firmly,
-            self.refused,
-            self.let_through,
-            self.answers,
-        )
-        found = [(tier, rule) for tier in tiers for rule in tier if rule.text == text]
-        for tier, rule in found:
-            del tier[rule]
-        return bool(found)
-
     def _suffix(self, text: str, place: Place, key: str) -> str | None:
         try:
             name = name_from_text(text.strip().strip(".") or ".")

@@ -33,6 +33,11 @@ _POLICIES: Final = {
     "passthru": {"mode": "disabled"},
 }
 
+_FOR_SOME: Final = (
+    "it stands in a view for some clients only, and there is one policy for all here; it was left out",
+    "name it in `lists:` if it is to hold for all",
+)
+
 
 @dataclass(slots=True)
 class Statement:
@@ -52,29 +57,67 @@ def read(path: Path, texts: Texts) -> Gathered:
     gathered = Gathered(PRODUCT)
     statements = list(_statements(path, texts, Place(str(path)), gathered))
     options = Statement(["options"], Place(str(path)))
+    zones, zones_for_some = _zones(statements), list[Statement]()
     for one in statements:
-        if one.words[:1] == ["options"] or (one.words[:1] == ["view"]):
+        if one.words[:1] == ["options"]:
             options.inner += one.inner
-        if one.words[:1] == ["view"]:
-            why = (
-                "views are for some clients, and there is one policy for all here; all views "
-                "were taken together"
-            )
-            gathered.lose(one.place, " ".join(one.words), why, "look whether that is meant")
+        elif one.words[:1] == ["view"]:
+            inner = _of_view(gathered, one)
+            options.inner += inner
+            (zones if _is_for_all(one) else zones_for_some).extend(_zones(inner))
     acls = {one.words[1]: one for one in statements if one.words[:1] == ["acl"] and len(one.words) > 1}
-    zones = [one for one in (*statements, *options.inner) if one.words[:1] == ["zone"] and len(one.words) > 1]
     folder = next(
         (Path(one.words[1]) for one in options.find("directory") if len(one.words) > 1), texts.folder
     )
     _read_options(gathered, options, acls)
     policies = _policy_zones(gathered, options)
+    names = set(policies)
     for zone in zones:
         _read_zone(gathered, zone, policies, texts, folder)
+    for zone in zones_for_some:
+        name = _zone_name(zone)
+        if name not in names:
+            _read_zone(gathered, zone, {}, texts, folder)
+        elif name in policies:
+            gathered.lose(policies.pop(name)[0], f"response-policy {name}", *_FOR_SOME)
     for name, (place, _) in policies.items():
         gathered.lose(
             place, f"response-policy {name}", "no zone statement names its file or primary", "add it"
         )
     return gathered
+
+
+def _zones(statements: list[Statement]) -> list[Statement]:
+    return [one for one in statements if one.words[:1] == ["zone"] and len(one.words) > 1]
+
+
+def _zone_name(zone: Statement) -> str:
+    return zone.words[1].rstrip(".").lower()
+
+
+def _is_for_all(view: Statement) -> bool:
+    """Whether a view takes every client, whatever it asks."""
+    limits = [one for key in ("match-clients", "match-destinations") for one in view.find(key)]
+    is_recursive = any(one.words[1:2] != ["no"] for one in view.find("match-recursive-only"))
+    return not is_recursive and all([part.words for part in one.inner[:1]] == [["any"]] for one in limits)
+
+
+def _of_view(gathered: Gathered, view: Statement) -> list[Statement]:
+    """What is taken of a view: all of it, but the policies of one for some clients with their zones."""
+    why = "views are for some clients, and there is one policy for all here; all views were taken together"
+    gathered.lose(view.place, " ".join(view.words), why, "look whether that is meant")
+    if _is_for_all(view):
+        return view.inner
+    left_out: set[str] = set()
+    for policy in view.find("response-policy"):
+        for zone in _zones(policy.inner):
+            left_out.add(_zone_name(zone))
+            gathered.lose(zone.place, f"response-policy {_zone_name(zone)}", *_FOR_SOME)
+    return [
+        one
+        for one in view.inner
+        if one.words[:1] != ["response-policy"] and not (_zones([one]) and _zone_name(one) in left_out)
+    ]
 
 
 def _statements(path: Path, texts: Texts, place: Place, gathered: Gathered) -> Iterator[Statement]:
@@ -240,7 +283,7 @@ def _read_zone(
     texts: Texts,
     folder: Path,
 ) -> None:
-    name = zone.words[1].rstrip(".").lower()
+    name = _zone_name(zone)
     kind = next((one.words[1].lower() for one in zone.find("type") if len(one.words) > 1), "")
     if kind == "forward":
         for one in zone.find("forwarders"):

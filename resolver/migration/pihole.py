@@ -87,6 +87,10 @@ def read(path: Path, texts: Texts) -> Gathered:
     gravity = files.get("gravity.db")
     if gravity is not None:
         read_database(gathered, gravity.octets, Place(gravity.shown))
+        if gravity.has_log:
+            why = "the newest changes stand in a log beside the database, which is not read"
+            instead = "close it first: sqlite3 gravity.db 'PRAGMA wal_checkpoint(TRUNCATE)'"
+            gathered.lose(Place(gravity.shown), f"{gravity.name}-wal", why, instead)
     for name, kind in _OLD_FILES.items():
         for text, place in _entries(files, name, "domain"):
             take_name(gathered, kind, text, place, name)
@@ -96,13 +100,7 @@ def read(path: Path, texts: Texts) -> Gathered:
                 take_list(gathered, text, place, is_allow=False)
     for text, place in _entries(files, "custom.list", ""):
         _take_host(gathered, text, place)
-    lines = [
-        (line, Place(file.shown, number))
-        for file in files.below("dnsmasq.d")
-        if not file.name.startswith(("01-pihole", "06-rfc6761"))
-        for number, line in enumerate(file.lines, 1)
-    ]
-    dnsmasq.read_lines(gathered, lines, texts)
+    _read_options(gathered, files, settings, texts)
     if (
         settings is None
         and gravity is None
@@ -116,6 +114,22 @@ def read(path: Path, texts: Texts) -> Gathered:
         "in lists the longest name wins here, of equal ones the exception; in Pi-hole an exception wins"
     )
     return gathered
+
+
+def _read_options(gathered: Gathered, files: Files, settings: Node | None, texts: Texts) -> None:
+    """What its user wrote for dnsmasq; version 6 reads it only where it is told to."""
+    own = [file for file in files.below("dnsmasq.d") if not file.name.startswith(("01-pihole", "06-rfc6761"))]
+    is_read = "pihole.toml" not in files.names or (
+        settings is not None and settings.get("misc", "etc_dnsmasq_d").flag()
+    )
+    if not is_read:
+        for file in own:
+            why = "Pi-hole does not read it: misc.etc_dnsmasq_d is off"
+            instead = "nothing; switch that on and import again if it is meant"
+            gathered.lose(Place(file.shown), f"dnsmasq.d/{file.name}", why, instead, changes_answers=False)
+        return
+    lines = [(line, Place(file.shown, number)) for file in own for number, line in enumerate(file.lines, 1)]
+    dnsmasq.read_lines(gathered, lines, texts)
 
 
 def _settings(files: Files, path: Path) -> Node | None:

@@ -28,6 +28,7 @@ _MODES_AT: Final = 18
 DEFAULT_GROUP: Final = 0
 EXACT_ALLOW, EXACT_DENY, REGEX_ALLOW, REGEX_DENY = range(4)
 """Types of a row of `domainlist`."""
+_KINDS: Final = frozenset({EXACT_ALLOW, EXACT_DENY, REGEX_ALLOW, REGEX_DENY})
 _REGEX_OPTION: Final = re.compile(r"(.*);(querytype|invert|reply)(=.*)?\Z")
 
 
@@ -137,8 +138,13 @@ def _read_names(
 ) -> None:
     for row, kind, text, is_on in _rows(database, tables, "domainlist", ("id", "type", "domain", "enabled")):
         key = f"domainlist {row}: {text}"
-        if is_on and isinstance(text, str) and scope.holds(row, key):
-            take_name(gathered, int(kind), text, place, key)
+        if not is_on or not isinstance(text, str) or not scope.holds(row, key):
+            continue
+        if kind in _KINDS:
+            take_name(gathered, kind, text, place, key)
+        else:
+            why = f"its type {show(str(kind))} is none that Pi-hole knows"
+            gathered.lose(place, key, why, "enter the name anew in Pi-hole, or by hand here")
 
 
 def take_name(gathered: Gathered, kind: int, text: str, place: Place, key: str) -> None:

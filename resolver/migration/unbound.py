@@ -52,7 +52,10 @@ _LOST_KEYS: Final = {
     "val-override-date": ("answers are not validated here", "name upstreams that validate"),
     "access-control-tag": ("there is one policy for all clients", "run a second server for such clients"),
     "access-control-view": ("there is one policy for all clients", "run a second server for such clients"),
-    "local-zone-tag": ("there is one policy for all clients", "run a second server for such clients"),
+    "local-zone-tag": (
+        "the zone is for some clients only, and there is one policy for all here; its data is left out, too",
+        "add its names by hand if they are to hold for all, or run a second server for such clients",
+    ),
     "local-zone-override": ("there is one policy for all clients", "run a second server for such clients"),
     "local-data-ptr": ("PTR records come with the names of `records:`", "give the name its address there"),
     "send-client-subnet": ("clients' networks are never told to upstreams", "nothing: it is more private"),
@@ -92,6 +95,20 @@ class _Local:
     zones: dict[bytes, tuple[str, Place]] = field(default_factory=dict)
     records: dict[bytes, list[tuple[str, str, Place]]] = field(default_factory=dict)
     """Name -> (type, data, place)."""
+    tagged: set[bytes] = field(default_factory=set)
+    """Zones that hold for some clients."""
+
+    def leave_out_tagged(self) -> None:
+        """Forget zones for some clients, and data whose zone is one: others get what is said above it."""
+        for name in [name for name in self.records if self._is_tagged(name)]:
+            del self.records[name]
+        for name in self.tagged:
+            self.zones.pop(name, None)
+
+    def _is_tagged(self, name: bytes) -> bool:
+        while name not in self.tagged and name not in self.zones and name != b"\0":
+            name = parent(name)
+        return name in self.tagged
 
     def zone_of(self, name: bytes) -> str:
         """The type of the longest zone above a name, or at it; `transparent` where none is."""
@@ -135,8 +152,13 @@ def _read_local(gathered: Gathered, server: Clause, local: _Local) -> None:
             name = _name(gathered, values[0], place, f"local-zone: {values[0]}")
             if name is not None:
                 local.zones[name] = (values[1].lower(), place)
+        elif key == "local-zone-tag":
+            name = _name(gathered, values[0], place, f"local-zone-tag: {values[0]}")
+            if name is not None:
+                local.tagged.add(name)
         elif key == "local-data":
             _read_data(gathered, values[0], place, local)
+    local.leave_out_tagged()
 
 
 def _read_data(gathered: Gathered, text: str, place: Place, local: _Local) -> None:

@@ -23,6 +23,23 @@ REFUSED_FILE: Final = "own-refused.txt"
 ANSWERS_FILE: Final = "own-answers.rpz"
 ZONE: Final = "own-answers.invalid."
 ORDER: Final = "house-policy"
+_FIRMLY_INDENT: Final = "      "
+_ALLOW_INDENT: Final = "  "
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """What a line of the files says."""
+
+    rule: Rule
+    place: Place
+    """In the product's configuration."""
+    tier: dict[Rule, Any]
+    """The tier of `Gathered` that the line stands for."""
+
+
+Places = dict[tuple[str, int], Source]
+"""(file, line) -> what it says."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,27 +47,28 @@ class Written:
     """The files, by their names, and where each line of the lists among them comes from."""
 
     files: dict[str, str]
-    places: dict[tuple[str, int], tuple[str, Place]]
-    """(file, line) -> the rule, and its place in the product's configuration."""
+    places: Places
 
 
 def write(gathered: Gathered, *, state_dir: str = "state") -> Written:
     """All files; paths in them are relative to their folder."""
-    places: dict[tuple[str, int], tuple[str, Place]] = {}
+    places: Places = {}
     files = {SETTINGS_FILE: _settings(gathered, state_dir)}
-    names = [(rule, place, False) for rule, place in gathered.blocked.items()]
-    names += [(rule, place, True) for rule, place in gathered.excepted.items()]
+    names = [*_sources(gathered.blocked), *_sources(gathered.excepted)]
     if names:
-        files[NAMES_FILE] = _filters(
-            names, NAMES_FILE, places, f"Names that {gathered.product} blocks by hand"
-        )
+        title = f"Names that {gathered.product} blocks by hand"
+        files[NAMES_FILE] = _filters(names, NAMES_FILE, places, title, exceptions=gathered.excepted)
     if gathered.refused:
-        refused = [(rule, place, False) for rule, place in gathered.refused.items()]
+        refused = _sources(gathered.refused)
         files[REFUSED_FILE] = _filters(refused, REFUSED_FILE, places, "Names that are answered with REFUSED")
     if gathered.answers:
         files[ANSWERS_FILE] = _zone(gathered, places)
     files[BLOCKLIST_FILE] = _blocklist(gathered, files, places)
     return Written(files, places)
+
+
+def _sources(tier: dict[Rule, Place]) -> list[Source]:
+    return [Source(rule, place, tier) for rule, place in tier.items()]
 
 
 def _settings(gathered: Gathered, state_dir: str) -> str:
@@ -69,17 +87,15 @@ def _settings(gathered: Gathered, state_dir: str) -> str:
     return commented_with(values, head=head)
 
 
-def _blocklist(
-    gathered: Gathered, files: Mapping[str, str], places: dict[tuple[str, int], tuple[str, Place]]
-) -> str:
+def _blocklist(gathered: Gathered, files: Mapping[str, str], places: Places) -> str:
     lines = list(_blocklist_lines(gathered, files))
     rules = {
-        f"- {flow(rule.text)}": (rule.text, place)
-        for found in (gathered.firmly, gathered.let_through)
-        for rule, place in found.items()
+        f"{indent}- {flow(source.rule.text)}": source
+        for tier, indent in ((gathered.firmly, _FIRMLY_INDENT), (gathered.let_through, _ALLOW_INDENT))
+        for source in _sources(tier)
     }
     for number, line in enumerate(lines, 1):
-        if line.startswith(" ") and (source := rules.get(line.strip())) is not None:
+        if (source := rules.get(line)) is not None:
             places[BLOCKLIST_FILE, number] = source
     return "\n".join(lines) + "\n"
 
@@ -113,7 +129,7 @@ def _blocklist_lines(gathered: Gathered, files: Mapping[str, str]) -> Iterator[s
         yield "    category: other"
         yield f"    order: {ORDER}"
         yield "    domains:"
-        yield from _entries(gathered.firmly, "      ")
+        yield from _entries(gathered.firmly, _FIRMLY_INDENT)
     else:
         yield "exchanges: {}"
     yield ""
@@ -131,7 +147,7 @@ def _named(key: str, rules: Mapping[Rule, Place]) -> Iterator[str]:
         yield f"{key}: []"
         return
     yield f"{key}:"
-    yield from _entries(rules, "  ")
+    yield from _entries(rules, _ALLOW_INDENT)
 
 
 def _entries(rules: Mapping[Rule, Place], indent: str) -> Iterator[str]:
@@ -163,22 +179,25 @@ def _lists(gathered: Gathered, files: Mapping[str, str]) -> Iterator[str]:
 
 
 def _filters(
-    rules: Iterable[tuple[Rule, Place, bool]],
+    sources: Iterable[Source],
     file: str,
-    places: dict[tuple[str, int], tuple[str, Place]],
+    places: Places,
     title: str,
+    *,
+    exceptions: dict[Rule, Place] | None = None,
 ) -> str:
     lines = [
         f"! {title}.",
         "! ||x^: x and all below it; |x^: x alone; ||*.x^: all below x; @@: an exception.",
     ]
-    for rule, place, is_exception in sorted(rules, key=lambda one: _by_name(one[0])):
-        lines.append(filter_line(rule.form, shown_name(rule.name), is_exception=is_exception))
-        places[file, len(lines)] = (rule.text, place)
+    for source in sorted(sources, key=lambda one: _by_name(one.rule)):
+        name, is_exception = shown_name(source.rule.name), source.tier is exceptions
+        lines.append(filter_line(source.rule.form, name, is_exception=is_exception))
+        places[file, len(lines)] = source
     return "\n".join(lines) + "\n"
 
 
-def _zone(gathered: Gathered, places: dict[tuple[str, int], tuple[str, Place]]) -> str:
+def _zone(gathered: Gathered, places: Places) -> str:
     lines = [
         f"; Answers that {gathered.product} gives of its own, as a response policy zone.",
         f"$ORIGIN {ZONE}",
@@ -195,7 +214,7 @@ def _zone(gathered: Gathered, places: dict[tuple[str, int], tuple[str, Place]]) 
         for owner in owners:
             for answer in answers:
                 lines.append(f"{owner}{shown_name(rule.name)} {answer.record}")
-                places[ANSWERS_FILE, len(lines)] = (rule.text, place)
+                places[ANSWERS_FILE, len(lines)] = Source(rule, place, gathered.answers)
     return "\n".join(lines) + "\n"
 
 

@@ -61,6 +61,28 @@ def test_nothing_is_written_over_unless_it_is_forced(
     assert taken(source, force=True) == 0 and written.read_text() != "mine"
 
 
+def test_what_may_hold_a_secret_is_not_for_all(source: Path) -> None:
+    folder = source.parent / "out"
+    folder.mkdir()
+    (folder / "resolver.yaml").write_text("old")
+    (folder / "resolver.yaml").chmod(0o644)
+    (folder / "blocklist.yaml").write_text("old")
+    (folder / "blocklist.yaml").chmod(0o600)
+    assert taken(source, force=True) == 0
+    modes = {path.name: path.stat().st_mode & 0o777 for path in folder.iterdir()}
+    assert modes.pop("blocklist.yaml") == 0o600 and set(modes.values()) == {0o640}
+    assert {"resolver.yaml", "own-names.txt"} <= modes.keys()
+
+
+def test_nothing_is_replaced_where_one_file_cannot_be(source: Path) -> None:
+    folder = source.parent / "out"
+    (folder / "blocklist.yaml").mkdir(parents=True)
+    (folder / "resolver.yaml").write_text("mine")
+    assert taken(source, force=True) == 2
+    assert {path.name for path in folder.iterdir()} == {"blocklist.yaml", "resolver.yaml"}
+    assert (folder / "resolver.yaml").read_text() == "mine"
+
+
 def test_a_dry_run_writes_nothing(source: Path) -> None:
     assert taken(source, dry_run=True) == 0
     assert not (source.parent / "out").exists()
@@ -95,3 +117,17 @@ def test_what_the_rails_refuse_costs_itself_alone(tmp_path: Path, capsys: pytest
     assert check_files(folder / "resolver.yaml", None, strict=True, as_json=False) == 0
     assert "ok.example" in (folder / "blocklist.yaml").read_text()
     assert not (folder / "own-names.txt").exists()
+
+
+def test_each_rule_of_a_name_is_left_out_for_itself(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "AdGuardHome.yaml"
+    path.write_text(
+        "dns: {upstream_dns: [192.0.2.1]}\n"
+        'user_rules:\n- "||github.io^"\n- "||github.io^$dnsrewrite=192.0.2.7"\n- "||github.io^$important"\n'
+    )
+    assert taken(path, as_json=True) == 1
+    losses = json.loads(capsys.readouterr().out)["losses"]
+    told = [(loss["line"], loss["why"].split(":")[0]) for loss in losses if loss["key"] == "github.io"]
+    assert sorted(told) == [(3, "list 'own-names'"), (4, "list 'own-answers'"), (5, "own-names")]

@@ -211,3 +211,42 @@ def test_protection_that_is_off_stays_off(tmp_path: Path) -> None:
     text = 'dns: {protection_enabled: false}\nuser_rules: ["||ads.example^"]\n'
     taken = Taken(tmp_path, "adguardhome", text)
     assert taken.decision("ads.example") == FORWARD
+
+
+@pytest.mark.parametrize("option", ["client=192.0.2.5", "ctag=device_tv", "dnstype=A", "denyallow=x.example"])
+@pytest.mark.parametrize("order", ["dnsrewrite=NXDOMAIN,{}", "{},dnsrewrite=NXDOMAIN"])
+def test_a_rewrite_for_some_is_given_to_nobody(tmp_path: Path, option: str, order: str) -> None:
+    taken = Taken(tmp_path, "adguardhome", f'user_rules: ["||ads.example^${order.format(option)}"]\n')
+    assert taken.decision("ads.example") == FORWARD
+    assert [loss.changes_answers for loss in taken.gathered.losses if "||ads" in loss.key] == [True]
+
+
+def test_a_hosts_line_with_a_comment_is_no_rule_for_browsers(tmp_path: Path) -> None:
+    taken = Taken(
+        tmp_path, "adguardhome", 'user_rules: ["0.0.0.0 ads.example ## c", "0.0.0.0 b.example#$#"]\n'
+    )
+    assert taken.decisions(["ads.example", "b.example"]) == {"ads.example": "0.0.0.0", "b.example": "0.0.0.0"}
+
+
+def test_an_exception_from_rewrites_is_none_from_blocks(tmp_path: Path) -> None:
+    text = """\
+user_rules: ["||ads.example^"]
+filtering:
+  rewrites:
+    - {domain: ads.example, answer: ads.example}
+    - {domain: x.ads.example, answer: A}
+    - {domain: "*.apps.example", answer: 192.0.2.8}
+    - {domain: own.apps.example, answer: Own.apps.example}
+    - {domain: both.example, answer: both.example}
+    - {domain: both.example, answer: 192.0.2.9}
+    - {domain: nas, answer: 192.0.2.10}
+    - {domain: "*.sub.apps.example", answer: "*.sub.apps.example"}
+"""
+    taken = Taken(tmp_path, "adguardhome", text)
+    assert not taken.gathered.let_through
+    names = ["ads.example", "x.ads.example", "x.apps.example", "own.apps.example", "x.sub.apps.example"]
+    decisions = ["0.0.0.0", "0.0.0.0", "192.0.2.8", FORWARD, FORWARD]
+    assert list(taken.decisions(names).values()) == decisions
+    assert taken.lost("own.apps.example") and taken.lost("*.sub.apps") and taken.lost("x.ads.example")
+    assert taken.lost("rewrites: both.example") and taken.decision("nas") == "192.0.2.10"
+    assert not taken.lost("rewrites: ads.example")

@@ -148,7 +148,7 @@ def test_a_key_is_told_with_its_line(taken: Taken) -> None:
 def test_what_teleporter_exports_says_the_same(tmp_path: Path, taken: Taken) -> None:
     packed = io.BytesIO()
     with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as archive:
-        archive.writestr("etc/pihole/pihole.toml", TOML)
+        archive.writestr("etc/pihole/pihole.toml", f"{TOML}  etc_dnsmasq_d = true\n")
         archive.writestr("etc/pihole/gravity.db", gravity(tmp_path / "gravity.db"))
         archive.writestr("etc/dnsmasq.d/99-own.conf", "address=/own.example/\n")
         archive.writestr("../../etc/passwd", "no")
@@ -232,3 +232,56 @@ def test_a_database_that_would_never_end_is_ended(tmp_path: Path, monkeypatch: p
 def test_a_broken_file_is_refused(tmp_path: Path, name: str, octets: bytes, said: str) -> None:
     with pytest.raises(BadConfig, match=said):
         Taken(tmp_path, "pihole", octets, name)
+
+
+@pytest.fixture
+def etc(tmp_path: Path) -> Path:
+    """`/etc/pihole` of version 5, and `/etc/dnsmasq.d` beside it."""
+    for name in ("pihole", "dnsmasq.d"):
+        (tmp_path / "etc" / name).mkdir(parents=True)
+    (tmp_path / "etc" / "pihole" / "setupVars.conf").write_text("PIHOLE_DNS_1=192.0.2.1\n")
+    (tmp_path / "etc" / "dnsmasq.d" / "01-pihole.conf").write_text("server=192.0.2.66\n")
+    (tmp_path / "etc" / "dnsmasq.d" / "99-own.conf").write_text("address=/own.example/\n")
+    return tmp_path / "etc"
+
+
+@pytest.mark.parametrize("name", ["pihole", "pihole/setupVars.conf"])
+def test_options_of_dnsmasq_are_found_beside_the_folder(etc: Path, name: str) -> None:
+    taken = Taken.of(etc.parent, etc / name, "auto")
+    assert taken.decision("own.example") == "0.0.0.0"
+    assert [str(one) for one in taken.settings.upstreams.servers] == ["udp://192.0.2.1:53"]
+
+
+@pytest.mark.parametrize("name", ["pihole", "pihole/pihole.toml"])
+@pytest.mark.parametrize("is_read", [True, False])
+def test_version_6_reads_them_only_where_it_is_told_to(etc: Path, name: str, is_read: bool) -> None:
+    (etc / "pihole" / "pihole.toml").write_text(f"{TOML}  etc_dnsmasq_d = {str(is_read).lower()}\n")
+    taken = Taken.of(etc.parent, etc / name, "auto")
+    assert taken.decision("own.example") == ("0.0.0.0" if is_read else FORWARD)
+    assert bool(taken.lost("dnsmasq.d/99-own.conf")) is not is_read and not taken.lost("01-pihole")
+
+
+@pytest.mark.parametrize("name", ["pihole", "pihole/gravity.db", "pihole/setupVars.conf"])
+def test_changes_that_stand_in_a_log_are_told(etc: Path, name: str) -> None:
+    gravity(etc / "pihole" / "gravity.db")
+    log = etc / "pihole" / "gravity.db-wal"
+    log.write_bytes(b"")
+    assert not Taken.of(etc.parent, etc / name, "auto").lost("gravity.db-wal")
+    log.write_bytes(b"frames")
+    taken = Taken.of(etc.parent, etc / name, "auto")
+    [loss] = [loss for loss in taken.gathered.losses if loss.key == "gravity.db-wal"]
+    assert loss.changes_answers and "wal_checkpoint(TRUNCATE)" in loss.instead
+
+
+@pytest.mark.parametrize("kind", ["x", None, b"\xff", 9, 1e300])
+def test_a_row_of_no_known_type_costs_itself_alone(tmp_path: Path, kind: object) -> None:
+    path = tmp_path / "gravity.db"
+    gravity(path)
+    database = sqlite3.connect(path)
+    database.execute("INSERT INTO domainlist VALUES (20, ?, 'odd.example', 1, NULL)", (kind,))
+    database.execute("INSERT INTO domainlist_by_group VALUES (20, 0)")
+    database.commit()
+    database.close()
+    taken = Taken.of(tmp_path, path, "auto")
+    assert taken.decision("bad.example") == "0.0.0.0" and taken.decision("odd.example") == FORWARD
+    assert taken.lost("odd.example")

@@ -106,3 +106,50 @@ def test_a_broken_file_is_refused_with_its_line(tmp_path: Path, text: str, line:
 def test_a_file_that_is_no_zone_is_refused(tmp_path: Path) -> None:
     with pytest.raises(BadConfig):
         Taken(tmp_path, "rpz", "<html>\n<body>nothing</body>\n")
+
+
+@pytest.mark.parametrize(
+    ("limit", "decision"),
+    [
+        ("", "nxdomain"),
+        ("match-clients { any; };", "nxdomain"),
+        ("match-clients { any; }; match-recursive-only no;", "nxdomain"),
+        ("match-clients { 192.0.2.5; };", FORWARD),
+        ("match-clients { !192.0.2.5; any; };", FORWARD),
+        ("match-clients { any; }; match-destinations { 192.0.2.53; };", FORWARD),
+        ("match-recursive-only yes;", FORWARD),
+    ],
+)
+@pytest.mark.parametrize("is_global", [True, False])
+def test_a_policy_for_some_clients_is_left_out(
+    tmp_path: Path, limit: str, decision: str, is_global: bool
+) -> None:
+    (tmp_path / "block.zone").write_text(ZONE)
+    policy, zone = (
+        'response-policy { zone "block.rpz"; };',
+        f'zone "block.rpz" {{ type primary; file "{tmp_path}/block.zone"; }};',
+    )
+    text = f"""\
+options {{ forwarders {{ 192.0.2.1; }}; {policy if is_global else ""} }};
+view "some" {{ {limit} {"" if is_global else policy} {zone} }};
+"""
+    taken = Taken(tmp_path, "rpz", text, "named.conf")
+    assert taken.decision("bad.example") == decision
+    losses = [loss for loss in taken.gathered.losses if loss.key == "response-policy block.rpz"]
+    assert [loss.changes_answers for loss in losses] == ([True] if decision == FORWARD else [])
+
+
+def test_each_view_has_its_own_zones(tmp_path: Path) -> None:
+    (tmp_path / "some.zone").write_text(ZONE.replace("bad.example", "some.example"))
+    (tmp_path / "all.zone").write_text(ZONE)
+    text = "options { forwarders { 192.0.2.1; }; };\n"
+    for name, clients in (("some", "192.0.2.5"), ("all", "any")):
+        text += f"""\
+view "{name}" {{ match-clients {{ {clients}; }}; response-policy {{ zone "rpz"; }};
+zone "rpz" {{ type primary; file "{tmp_path}/{name}.zone"; }}; }};
+"""
+    taken = Taken(tmp_path, "rpz", text, "named.conf")
+    assert taken.decisions(["some.example", "bad.example"]) == {
+        "some.example": FORWARD,
+        "bad.example": "nxdomain",
+    }

@@ -135,3 +135,39 @@ def test_a_broken_file_is_refused_with_its_line(tmp_path: Path, text: str, line:
         Taken(tmp_path, "unbound", text)
     [problem] = caught.value.problems
     assert problem.line == line and said in problem.message
+
+
+def test_a_zone_with_tags_is_left_out_with_its_data(tmp_path: Path) -> None:
+    text = """\
+server:
+  local-zone: blocked.example always_nxdomain
+  local-zone: kids.example always_nxdomain
+  local-zone: open.blocked.example transparent
+  local-zone: data.example static
+  local-data: "www.data.example A 192.0.2.1"
+  local-zone: plain.data.example transparent
+  local-data: "www.plain.data.example A 192.0.2.2"
+  local-zone-tag: KIDS.example. "kids"
+  local-zone-tag: open.blocked.example "kids"
+  local-zone-tag: data.example "kids guests"
+"""
+    taken = Taken(tmp_path, "unbound", text)
+    assert taken.decisions(
+        [
+            "blocked.example",
+            "open.blocked.example",
+            "kids.example",
+            "www.data.example",
+            "www.plain.data.example",
+        ]
+    ) == {
+        "blocked.example": "nxdomain",
+        "open.blocked.example": "nxdomain",
+        "kids.example": FORWARD,
+        "www.data.example": FORWARD,
+        "www.plain.data.example": "192.0.2.2",
+    }
+    losses = [loss for loss in taken.gathered.losses if loss.key.startswith("local-zone-tag")]
+    assert [loss.place.line for loss in losses] == [9, 10, 11] and all(
+        loss.changes_answers for loss in losses
+    )
