@@ -125,6 +125,36 @@ async def test_one_that_serves_is_heard_and_hears_of_our_end(tmp_path: Path) -> 
         assert here.shared == [True]
 
 
+@pytest.mark.parametrize("is_told", [True, False])
+@played
+async def test_a_snapshot_that_comes_late_is_no_end_and_goes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, is_told: bool
+) -> None:
+    monkeypatch.setattr("resolver.server.predecessor.SNAPSHOT_S", 0.01)
+    may_write = asyncio.Event()
+
+    async def write_late(self: House) -> str:
+        await may_write.wait()
+        return ""
+
+    monkeypatch.setattr(House, "write_snapshot", write_late)
+    async with house(tmp_path) as here:
+        guest = await come(tmp_path)
+        assert "timed out" in await guest.write_snapshot()
+        guest.retire()
+        ended = asyncio.create_task(guest.ended())
+        await until(lambda: here.successors, "it is heard")
+        (tmp_path / "cache.snapshot").write_bytes(b"late")
+        if is_told:
+            may_write.set()
+            await until(lambda: not (tmp_path / "cache.snapshot").exists(), "it is removed")
+            assert not ended.done()
+        here.door.close()
+        assert await ended is True
+        assert not (tmp_path / "cache.snapshot").exists()
+        leave(guest)
+
+
 @played
 async def test_one_at_a_time(tmp_path: Path) -> None:
     async with house(tmp_path) as here:
