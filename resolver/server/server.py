@@ -324,7 +324,11 @@ class Server(Telling):
                 self._encryption.serve_by(self._native)
                 await self._native.start(service, forwarding.forwarder, forwarding.native_ports)
             except (OSError, ValueError) as error:
-                raise CannotStart([f"engine: native cannot start: {error}; 'python' can"]) from None
+                raise CannotStart(
+                    [f"engine: native cannot start: {error}; 'python' can"],
+                    # No room for its threads or sockets is nothing that the settings are to blame for.
+                    may_pass=isinstance(error, OSError),
+                ) from None
 
     async def _start_beside_queries(self) -> None:
         """What counts from the first query on, and has files that one server alone may write."""
