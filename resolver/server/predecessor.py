@@ -26,6 +26,7 @@ from resolver.server.handing import (
     receive,
     send,
 )
+from resolver.server.refusal import CannotStart
 from resolver.server.snapshots import FILE as SNAPSHOT
 
 PATIENCE_S: Final = 5.0
@@ -57,7 +58,10 @@ class Predecessor:
         self.sockets = sockets
 
     async def write_snapshot(self) -> str:
-        """Have it write down its cache; why not, or nothing."""
+        """Have it write down its cache; why not, or nothing.
+
+        Raises CannotStart: it waits for us no longer, and serves on.
+        """
         try:
             return await asyncio.to_thread(self._write_snapshot)
         except (OSError, HandingFailed) as error:
@@ -113,10 +117,15 @@ class Predecessor:
 
     def _write_snapshot(self) -> str:
         self._sock.settimeout(SNAPSHOT_S)
-        send(self._sock, {"want": "snapshot"})
+        # Who turned us away meanwhile has left word of that.
+        with contextlib.suppress(BrokenPipeError):
+            send(self._sock, {"want": "snapshot"})
         self._owes_snapshot = True
         words, _ = receive(self._sock)
         self._owes_snapshot = False
+        if "refused" in words:
+            why = f"the server whose place was to be taken serves on: {words['refused']}"
+            raise CannotStart([why], may_pass=True)
         return str(words.get("snapshot", "it says what is not understood"))
 
 
