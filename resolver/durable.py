@@ -70,8 +70,11 @@ class Replacement:
         """Where the new content is now."""
         return self._target if self._temporary is None else self._target.with_name(self._temporary)
 
-    def commit(self) -> None:
-        """Put the new content into its place, on disk.  Raises OSError; then call `discard`."""
+    def commit(self, *, is_lasting: bool = True) -> None:
+        """Put the new content into its place, on disk.  Raises OSError; then call `discard`.
+
+        Not `is_lasting`: nobody waits for the disk, and after a power cut it may be there in part.
+        """
         self.file.flush()
         if self._temporary is None:
             self.file.close()
@@ -84,12 +87,14 @@ class Replacement:
                 os.fchown(descriptor, *self._owner)
         if self._mode is not None:
             os.fchmod(descriptor, self._mode)
-        os.fsync(descriptor)
+        if is_lasting:
+            os.fsync(descriptor)
         os.replace(self._temporary, self._target.name, src_dir_fd=self._folder, dst_dir_fd=self._folder)
         self._temporary = None
         # Closed after the rename: until then the lock tells others that it is no leftover.
         self.file.close()
-        _sync_folder(self._folder)
+        if is_lasting:
+            _sync_folder(self._folder)
         self._close_folder()
 
     def discard(self) -> None:

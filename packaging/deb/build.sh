@@ -76,7 +76,7 @@ printf 'exchange-resolver (%s) unstable; urgency=medium\n\n  * See changelog.gz.
 
 # 4. Control files.
 (cd "$root" && find etc -type f | sed 's|^|/|' | LC_ALL=C sort) >"$root/DEBIAN/conffiles"
-for script in postinst prerm postrm; do
+for script in preinst postinst prerm postrm; do
     install -m 755 "packaging/deb/$script" "$root/DEBIAN/$script"
 done
 (cd "$root" && find usr -type f | LC_ALL=C sort | xargs -d '\n' md5sum) >"$root/DEBIAN/md5sums"

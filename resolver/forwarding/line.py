@@ -52,6 +52,7 @@ class Line:
         "_held",
         "_out",
         "_packets_max",
+        "_spared",
         "_turn",
         "_why",
         "attempts",
@@ -80,6 +81,8 @@ class Line:
         self._held: Answered | None = None
         self._again: tuple[Upstream, ...] = ()
         """Those to which a connection broke, for another round."""
+        self._spared: tuple[Upstream, ...] = ()
+        """Those of them that work and are encrypted: nobody in clear text is asked instead."""
         self._broken_answers = 0
         self._given_back = 0
         self._turn = 0
@@ -117,6 +120,7 @@ class Line:
         if self._earliest_due() is not None:
             return WAIT
         if self._is_abandoned_again(attempt):
+            self._spare(attempt.upstream, now)
             return self._give_up_on(attempt, now)
         step = self._send(attempt.upstream, attempt.edns, attempt.is_stream, now, attempt.trial)
         if step is not None:
@@ -189,7 +193,8 @@ class Line:
                 if step is not None:
                     return step
         if any(not attempt.is_over for attempt in self.attempts):
-            self.wake_at = self._deadline
+            if not self._spared or self._next_round(now) is None:
+                self.wake_at = self._deadline
             return WAIT
         return self._next_round(now) or self._end()
 
@@ -198,7 +203,7 @@ class Line:
 
         Connections to all upstreams break at once when the way of this machine does.
         """
-        again, self._again = self._again, ()
+        again, self._again, self._spared = self._again, (), ()
         if not again or self.packets + STREAM_COST > self._packets_max or now + AGAIN_S >= self._deadline:
             return None
         if not any(upstream.is_up or upstream.backoff_s < GONE_FOR_LONG_S for upstream in again):
@@ -261,15 +266,22 @@ class Line:
         self.wake_at = min(self._earliest_due() or self._deadline, self._deadline)
         return step or WAIT
 
-    def _is_in_good_hands(self, now: float) -> bool:
-        """Whether an encrypted upstream that works has this question, so that nobody else needs to read it.
+    def _spare(self, upstream: Upstream, now: float) -> None:
+        """Nothing is held against `upstream`: if it works and is encrypted, it gets this in a moment."""
+        if upstream.is_encrypted and upstream.is_up and now - upstream.answered_at < ANSWERS_LATELY_S:
+            self._spared = (*self._spared, upstream)
+            self._again = (*self._again, upstream)
 
+    def _is_in_good_hands(self, now: float) -> bool:
+        """Whether an encrypted upstream that works has this question or gets it in a moment.
+
+        Nobody else needs to read it then.
         What it does not answer in time is a slow name or a lost packet.
         """
         return any(
             attempt.upstream.is_encrypted
             and attempt.upstream.is_up
-            and attempt.upstream not in self._out
+            and (attempt.upstream not in self._out or attempt.upstream in self._spared)
             and now - attempt.upstream.answered_at < ANSWERS_LATELY_S
             for attempt in self.attempts
         )

@@ -146,6 +146,7 @@ class Transaction(Line):
         self._why = "network"
         if upstream.is_stream and upstream.last_failure in BROKEN_WAYS:
             self._again = (*self._again, upstream)
+        self._spare(upstream, now)
         return self._give_up_on(attempt, now)
 
     def on_timer(self, now: float) -> Step:

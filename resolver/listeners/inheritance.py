@@ -72,12 +72,16 @@ class Inheritance:
     def let_go(self) -> list[str]:
         """Close those that nobody took, which is logged; the names under which a supervisor keeps them."""
         left, self._left = self._left, []
+        names = set()
         for one in left:
+            if one.name or one.key:
+                # What the server before us had, a supervisor may keep as well, under the name of its address.
+                names.add(one.name or name_of(one.key, one.sock))
             _log.warning(
                 "a socket that was handed over is closed: %s: the settings have no such address", _show(one)
             )
             one.sock.close()
-        return sorted({one.name for one in left} - {""})
+        return sorted(names)
 
     def _take(self, key: str, address: SocketAddress, kind: socket.SocketKind) -> list[socket.socket]:
         taken: list[Inherited] = []

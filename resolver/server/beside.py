@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import socket
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import replace
 
 from resolver.audit.secret import new_secret
@@ -103,6 +103,15 @@ class Beside:
         """What asks this server."""
         self.audits.start()
         self.acknowledgements.start()
+
+    def starts(self) -> list[tuple[str, Callable[[], Awaitable[None] | None]]]:
+        """How all but the page are started one by one, behind sockets, and what each is a topic of."""
+        found: list[tuple[str, Callable[[], Awaitable[None] | None]]] = []
+        if self._hits is not None:
+            found.append(("hits", self._hits.start))
+        if self._suggestions is not None:
+            found.append(("defects", self._suggestions.start))
+        return [*found, ("audit", self.audits.start), ("acknowledge", self.acknowledgements.start)]
 
     def expect(self, policy: Policy) -> None:
         """This policy was read, and is going to judge."""

@@ -135,6 +135,7 @@ class Changeover:
             share=self._share,
             write_snapshot=write_snapshot,
             on_serving=self._retire,
+            is_supervised=self._supervisor.is_there,
         )
         self._door.open()
 

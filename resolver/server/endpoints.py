@@ -53,7 +53,10 @@ FIRST_TRIES_EVERY_S: Final = 0.1
 LOOK_EVERY_S: Final = 1.0
 """How often a server that serves tries ports that are taken, and looks whether addresses have come."""
 
-MAY_PASS: Final = (errno.EADDRINUSE, errno.EADDRNOTAVAIL)
+SHORTAGES: Final = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM, errno.EAGAIN)
+"""What a machine or a process may be short of for a while: descriptors, memory, threads."""
+
+MAY_PASS: Final = (errno.EADDRINUSE, errno.EADDRNOTAVAIL, *SHORTAGES)
 """Why an address cannot be bound now, and perhaps can later; the second where IP_FREEBIND is unknown."""
 
 _log = logging.getLogger(__name__)

@@ -307,8 +307,11 @@ def _labels(rule: PolicyRule) -> tuple[str, str, str]:
 
 def health_facts(health: Health, remarks: Mapping[str, str]) -> HealthFacts:
     """Whether the server is fit to be asked; `remarks`: what rooms say of themselves now, empty: nothing."""
-    said = {**health.remarks(), **remarks}
-    return HealthFacts(health.reasons(), {topic: text for topic, text in said.items() if text})
+    said = health.remarks()
+    for topic, text in remarks.items():
+        if text:
+            said[topic] = f"{said[topic]}; {text}" if topic in said else text
+    return HealthFacts(health.reasons(), said)
 
 
 def remark_on_policy(status: PublisherStatus) -> str:

@@ -10,7 +10,7 @@ serves on, whatever becomes of the new one.
     old -> new   {"protocol": 1, "version": "0.1.0", "sockets": 9}, or {"refused": "why"}
     old -> new   {"keys": ["dns", ...]} and as many descriptors, until all are there
     new -> old   {"want": "snapshot"}, when it has a policy
-    old -> new   {"snapshot": "why there is none, or nothing"}
+    old -> new   {"snapshot": "why there is none, or nothing"}, or {"refused": "why"}: it took too long
     new -> old   {"serving": true}, when it answers; the old one reads no more, and ends when all is answered
 """
 
@@ -44,6 +44,10 @@ _CREDENTIALS: Final = struct.Struct("iII")
 """struct ucred: process, user, group (unix(7))."""
 
 
+_PROCESSES: Final = Path("/proc")
+_OWN_CGROUP: Final = _PROCESSES / "self" / "cgroup"
+
+
 class HandingFailed(Exception):
     """The other one cannot be talked to; the text says why."""
 
@@ -74,6 +78,22 @@ def peer_of(sock: socket.socket) -> int:
     if uid not in (os.geteuid(), ROOT):
         raise HandingFailed(f"process {pid} belongs to another user (uid {uid})")
     return int(pid)
+
+
+def refuse_other_services(pid: int) -> None:
+    """Raises HandingFailed: a supervisor would not count this process to our service, or that is not known.
+
+    It would not believe that this is the service's main process now, and end it, or start another beside it.
+    """
+    try:
+        is_ours = _PROCESSES.joinpath(str(pid), "cgroup").read_bytes() == _OWN_CGROUP.read_bytes()
+    except OSError as error:
+        raise HandingFailed(f"which service process {pid} belongs to cannot be found out: {error}") from None
+    if not is_ours:
+        raise HandingFailed(
+            f"process {pid} does not belong to this service (another control group); have the service's main "
+            "process start its successor: signal SIGUSR2"
+        )
 
 
 def send(sock: socket.socket, words: dict[str, Any], descriptors: list[int] | None = None) -> None:

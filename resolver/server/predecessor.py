@@ -17,6 +17,7 @@ from resolver import __version__
 from resolver.listeners.inheritance import Inherited, adopted
 from resolver.server.handing import (
     HANDING_PROTOCOL,
+    MESSAGE_OCTETS_MAX,
     SOCKETS_MAX,
     HandingFailed,
     door_in,
@@ -25,6 +26,8 @@ from resolver.server.handing import (
     receive,
     send,
 )
+from resolver.server.refusal import CannotStart
+from resolver.server.snapshots import FILE as SNAPSHOT
 
 PATIENCE_S: Final = 5.0
 """How long it may take to say the next word; a busy server takes milliseconds."""
@@ -43,14 +46,22 @@ class TakeoverFailed(Exception):
 class Predecessor:
     """One that serves, and waits for our word."""
 
-    def __init__(self, sock: socket.socket, pid: int, version: str, sockets: list[Inherited]) -> None:
+    def __init__(
+        self, sock: socket.socket, pid: int, version: str, sockets: list[Inherited], state_dir: Path
+    ) -> None:
         self._sock = sock
+        self._snapshot = state_dir / SNAPSHOT
+        self._owes_snapshot = False
+        """It was asked for one, and has not said yet that it is there."""
         self.pid = pid
         self.version = version
         self.sockets = sockets
 
     async def write_snapshot(self) -> str:
-        """Have it write down its cache; why not, or nothing."""
+        """Have it write down its cache; why not, or nothing.
+
+        Raises CannotStart: it waits for us no longer, and serves on.
+        """
         try:
             return await asyncio.to_thread(self._write_snapshot)
         except (OSError, HandingFailed) as error:
@@ -64,11 +75,11 @@ class Predecessor:
             send(self._sock, {"serving": True})
 
     async def ended(self) -> bool:
-        """Wait for its end; false: it takes too long."""
+        """Wait for its end; false: it takes too long.  A snapshot that comes too late goes."""
         # On the loop: a thread that waited could not be called off.
         loop, gone = asyncio.get_running_loop(), asyncio.Event()
         self._sock.setblocking(False)
-        loop.add_reader(self._sock, gone.set)
+        loop.add_reader(self._sock, self._hear, gone)
         try:
             async with asyncio.timeout(END_S):
                 await gone.wait()
@@ -76,16 +87,45 @@ class Predecessor:
             return False
         finally:
             loop.remove_reader(self._sock)
+            if self._owes_snapshot:
+                # Perhaps it was put there, and not told of any more.
+                await asyncio.to_thread(self._remove_snapshot)
         return True
 
     def close(self) -> None:
         """Leave it; where `retire` was not called, it serves on."""
         self._sock.close()
 
+    def _hear(self, gone: asyncio.Event) -> None:
+        """It says something, or has ended: only the second is its end."""
+        try:
+            octets = self._sock.recv(MESSAGE_OCTETS_MAX, socket.MSG_DONTWAIT)
+        except (BlockingIOError, InterruptedError):
+            return
+        except OSError:
+            octets = b""
+        if not octets:
+            gone.set()
+        elif self._owes_snapshot:
+            # Too late: we have begun without, and the next start would take it for ours.
+            self._owes_snapshot = False
+            asyncio.get_running_loop().run_in_executor(None, self._remove_snapshot)
+
+    def _remove_snapshot(self) -> None:
+        with contextlib.suppress(OSError):
+            self._snapshot.unlink()
+
     def _write_snapshot(self) -> str:
         self._sock.settimeout(SNAPSHOT_S)
-        send(self._sock, {"want": "snapshot"})
+        # Who turned us away meanwhile has left word of that.
+        with contextlib.suppress(BrokenPipeError):
+            send(self._sock, {"want": "snapshot"})
+        self._owes_snapshot = True
         words, _ = receive(self._sock)
+        self._owes_snapshot = False
+        if "refused" in words:
+            why = f"the server whose place was to be taken serves on: {words['refused']}"
+            raise CannotStart([why], may_pass=True)
         return str(words.get("snapshot", "it says what is not understood"))
 
 
@@ -111,7 +151,7 @@ def find_predecessor(state_dir: Path) -> Predecessor | None:
     except (OSError, HandingFailed) as error:
         sock.close()
         raise TakeoverFailed(f"the server that runs with {state_dir} cannot be taken over: {error}") from None
-    return Predecessor(sock, pid, version, sockets)
+    return Predecessor(sock, pid, version, sockets, state_dir)
 
 
 def _take_sockets(sock: socket.socket) -> tuple[str, list[Inherited]]:

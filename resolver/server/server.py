@@ -12,7 +12,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 
 from resolver.certificates.keeper import CertificatesRefused
 from resolver.clock import LoopClock
@@ -324,7 +324,11 @@ class Server(Telling):
                 self._encryption.serve_by(self._native)
                 await self._native.start(service, forwarding.forwarder, forwarding.native_ports)
             except (OSError, ValueError) as error:
-                raise CannotStart([f"engine: native cannot start: {error}; 'python' can"]) from None
+                raise CannotStart(
+                    [f"engine: native cannot start: {error}; 'python' can"],
+                    # No room for its threads or sockets is nothing that the settings are to blame for.
+                    may_pass=isinstance(error, OSError),
+                ) from None
 
     async def _start_beside_queries(self) -> None:
         """What counts from the first query on, and has files that one server alone may write."""
@@ -334,11 +338,26 @@ class Server(Telling):
             self._records.start()
 
     async def _move_in(self) -> None:
-        """The server before us has ended: start what must not run twice."""
-        for start in (self._beside.start_without_policy, self._beside.start_behind_sockets):
-            start()
-        await self._start_beside_queries()
-        self.changeover.sockets_are_bound()
+        """The server before us has ended: start what must not run twice.
+
+        What cannot start is logged and remarked on, and keeps nothing else from starting.
+        """
+        starts: list[tuple[str, Callable[[], Awaitable[None] | None]]] = [
+            ("block_page", self._beside.start_without_policy),
+            # The page has taken what was handed over for it; what is left now is of no use.
+            ("listen", self.changeover.sockets_are_bound),
+            *self._beside.starts(),
+        ]
+        if self._records is not None:
+            starts.append(("query_records", self._records.start))
+        for topic, start in starts:
+            try:
+                starting = start()
+                if starting is not None:
+                    await starting
+            except Exception as error:
+                _log.exception("cannot be started after a takeover: %s", topic)
+                self.health.remark(topic, f"cannot be started after a takeover: {error}")
 
     def are_threads_alive(self) -> bool:
         """Whether all that answers has done something since the last call."""

@@ -4,7 +4,7 @@ Knows: the file in `state_dir`, what makes it believable, how long writing and r
 know: how an answer is written (`cache.snapshot`), when a server stops.
 Theory: the file is there from a stop to the next start alone: whoever reads it removes it first, so that
 what is wrong with it costs one start, and no name that anybody asked lies about.  It is whole or it is not
-there, of this user, with a checksum, and of the same upstreams: whoever changes those, perhaps since they
+believed, of this user, with a checksum, and of the same upstreams: whoever changes those, perhaps since they
 lied, is not told the old answers.  Writing and reading go in portions, between which answers leave.
 """
 
@@ -128,7 +128,9 @@ class Snapshots:
         await asyncio.to_thread(self._remove)
         new = await asyncio.to_thread(Replacement, self._path, mode=0o600)
         try:
-            head = _HEAD.pack(_SIGN, _BYTE_ORDER, FORMAT, self._wall(), 0, self._upstreams)
+            # How old an answer is is counted from the beginning: the time that writing takes counts, too.
+            written_at = self._wall()
+            head = _HEAD.pack(_SIGN, _BYTE_ORDER, FORMAT, written_at, 0, self._upstreams)
             # The length and the sum are known last.
             await asyncio.to_thread(new.file.write, head + bytes(_DIGEST_OCTETS))
             octets, digest = 0, hashlib.sha256()
@@ -138,7 +140,7 @@ class Snapshots:
                     await asyncio.to_thread(_add, new, digest, portion)
                     if octets >= self._octets_max:
                         break
-            head = _HEAD.pack(_SIGN, _BYTE_ORDER, FORMAT, self._wall(), octets, self._upstreams)
+            head = _HEAD.pack(_SIGN, _BYTE_ORDER, FORMAT, written_at, octets, self._upstreams)
             digest.update(head)
             await asyncio.to_thread(_finish, new, head + digest.digest())
         finally:
@@ -197,7 +199,7 @@ class Snapshots:
         away_s = self._wall() - written_at
         if away_s < 0:
             raise SnapshotUnusable(f"it was written {-away_s:.0f} s from now: the clock was set back")
-        if away_s > AWAY_S_MAX:
+        if not 0 <= away_s <= AWAY_S_MAX:  # nor if that is no number
             raise SnapshotUnusable(f"it is {away_s / 86_400:.0f} days old")
         return written_at, octets[_HEAD.size + _DIGEST_OCTETS :]
 
@@ -264,4 +266,5 @@ def _add(new: Replacement, digest: hashlib._Hash, portion: bytes) -> None:
 def _finish(new: Replacement, head: bytes) -> None:
     new.file.seek(0)
     new.file.write(head)
-    new.commit()
+    # A stop does not wait for a slow disk: what a power cut leaves of it the sum does not fit.
+    new.commit(is_lasting=False)

@@ -26,11 +26,16 @@ from resolver.server.handing import (
     new_socket,
     peer_of,
     receive,
+    refuse_other_services,
     send,
 )
 
 WAITING_MAX: Final = 4
 """Who waits at the door while somebody is there is told so."""
+
+SILENCE_S_MAX: Final = 60.0
+"""For how long one that says nothing keeps another from coming.  Alone it may take longer: with millions of
+names a policy does."""
 
 _log = logging.getLogger(__name__)
 
@@ -47,9 +52,11 @@ class Door:
         share: Callable[[bool], None],
         write_snapshot: Callable[[], Awaitable[str]],
         on_serving: Callable[[int], None],
+        is_supervised: bool = False,
     ) -> None:
         """`sockets`: all that serve now, and what for.  `share`: told whether somebody else has them, too.
 
+        `is_supervised`: a supervisor must take a successor for ours.
         `write_snapshot`: writes the cache down; why not, or nothing.  `on_serving`: called with the process
         that serves from now on.
         """
@@ -59,9 +66,14 @@ class Door:
         self._share = share
         self._write_snapshot = write_snapshot
         self._on_serving = on_serving
+        self._is_supervised = is_supervised
         self._door: socket.socket | None = None
+        self._place: tuple[int, int] | None = None
+        """Device and inode of our door."""
         self._guest: socket.socket | None = None
-        self._turned_away: list[socket.socket] = []
+        self._heard_at = 0.0
+        self._turned_away: dict[socket.socket, str] = {}
+        """Who may not come in, and why."""
         self._pid = 0
         self._writing: asyncio.Task[None] | None = None
         self.has_handed_over = False
@@ -78,6 +90,7 @@ class Door:
                 door.bind(path)
                 # Nobody is let in before `listen`.
                 os.chmod(path, 0o600)  # noqa: PTH101
+                self._place = _place_of(path)
             door.setblocking(False)
             door.listen(WAITING_MAX)
         except OSError as error:
@@ -92,10 +105,11 @@ class Door:
 
     def close(self) -> None:
         """Nobody comes any more, and who is here hears that we are gone."""
-        if self._door is not None and not self.has_handed_over:
-            # Else the one in its place is the successor's.
+        if self._door is not None:
+            # The one in its place may be a successor's, also of one that we have not heard of yet.
             with contextlib.suppress(OSError), door_in(self._state_dir) as path:
-                os.unlink(path)  # noqa: PTH108
+                if _place_of(path) == self._place:
+                    os.unlink(path)  # noqa: PTH108
         for sock in (self._door, self._guest, *self._turned_away):
             if sock is not None:
                 self._loop.remove_reader(sock)
@@ -117,28 +131,51 @@ class Door:
             _log.warning("somebody who may not take this server's place is turned away: %s", error)
             guest.close()
             return
-        if self._guest is not None:
-            self._turned_away.append(guest)
+        self._end_silence()
+        why = self._objection_to(pid)
+        if why:
+            self._turned_away[guest] = why
             self._loop.add_reader(guest, self._turn_away, guest)
             if len(self._turned_away) > WAITING_MAX:
-                self._turn_away(self._turned_away[0])
+                self._turn_away(next(iter(self._turned_away)))
             return
         self._guest, self._pid = guest, pid
+        self._heard_at = self._loop.time()
         self._loop.add_reader(guest, self._hear)
+
+    def _objection_to(self, pid: int) -> str:
+        """Why this process cannot come in now; empty: it can."""
+        if self._is_supervised:
+            try:
+                refuse_other_services(pid)
+            except HandingFailed as error:
+                _log.warning("somebody who may not take this server's place is turned away: %s", error)
+                return str(error)
+        return "" if self._guest is None else f"process {self._pid} is taking over already"
+
+    def _end_silence(self) -> None:
+        """Somebody comes: one that hangs is in the way no longer, and is told, for it may only be slow."""
+        guest = self._guest
+        if guest is None or self.has_handed_over or self._loop.time() < self._heard_at + SILENCE_S_MAX:
+            return
+        with contextlib.suppress(OSError):
+            send(guest, {"refused": "it took too long, and another process came"})
+        self._lose(guest, "it took too long, and another came")
 
     def _turn_away(self, guest: socket.socket) -> None:
         # Heard out first: who is hung up on in the middle of a word is not told why.
         self._loop.remove_reader(guest)
-        self._turned_away.remove(guest)
+        why = self._turned_away.pop(guest)
         with contextlib.suppress(OSError, HandingFailed):
             for descriptor in receive(guest)[1]:
                 os.close(descriptor)
-            send(guest, {"refused": f"process {self._pid} is taking over already"})
+            send(guest, {"refused": why})
         guest.close()
 
     def _hear(self) -> None:
         guest = self._guest
         assert guest is not None
+        self._heard_at = self._loop.time()
         try:
             words, descriptors = receive(guest)
             for descriptor in descriptors:
@@ -198,3 +235,9 @@ class Door:
                 "another process was to take over, and did not: this one serves on",
                 extra={"pid": self._pid, "reason": why},
             )
+
+
+def _place_of(path: str) -> tuple[int, int]:
+    """Device and inode.  Raises OSError."""
+    status = os.lstat(path)
+    return status.st_dev, status.st_ino

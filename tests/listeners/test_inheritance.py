@@ -78,6 +78,13 @@ def test_what_nobody_takes_is_closed_and_said(
     assert left.fileno() == -1 and "the settings have no such address" in caplog.text
 
 
+def test_what_the_server_before_us_had_is_let_go_by_the_name_of_its_address() -> None:
+    left, unknown = bind_udp(ANY), bind_udp(ANY)
+    port = left.getsockname()[1]
+    found = Inheritance([Inherited("dns", left), Inherited("", unknown)])
+    assert found.let_go() == [f"dns/udp/127.0.0.1/{port}"]
+
+
 def test_sockets_that_cannot_serve_are_refused_with_the_remedy(caplog: pytest.LogCaptureFixture) -> None:
     unix = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
     silent = socket.socket(socket.AF_INET, socket.SOCK_STREAM)

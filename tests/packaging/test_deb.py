@@ -21,7 +21,7 @@ from tests.packaging.systems import System, system
 from tests.packaging.tools import ROOT, tool
 
 FILES = ROOT / "packaging" / "deb"
-SCRIPTS = ("postinst", "prerm", "postrm", "rtupdate", "build.sh")
+SCRIPTS = ("preinst", "postinst", "prerm", "postrm", "rtupdate", "build.sh")
 
 
 @pytest.mark.parametrize("name", SCRIPTS)
@@ -43,6 +43,66 @@ def test_what_the_package_serves_with_is_what_the_unit_expects(tmp_path: Path) -
         assert f"etc/exchange-resolver/{each}" in build
     script = (FILES / "postrm").read_text()
     assert "/var/lib /var/log /var/cache" in script and "private/exchange-resolver" in script
+
+
+class Played:
+    """The package's scripts in a folder instead of a system, and what they tell systemd."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.programs = folder / "programs"
+        (folder / "run/systemd/system").mkdir(parents=True)
+        self.programs.mkdir()
+        for name in (
+            "deb-systemd-helper",
+            "deb-systemd-invoke",
+            "systemctl",
+            "exchange-resolver",
+            "py3clean",
+            "py3compile",
+        ):
+            (self.programs / name).write_text(f'#!/bin/sh\necho {name} "$@" >>{folder}/told\n')
+            (self.programs / name).chmod(0o755)
+
+    def run(self, script: str, *words: str) -> list[str]:
+        text = (FILES / script).read_text().replace("/run/", f"{self.folder}/run/")
+        told = self.folder / "told"
+        told.write_text("")
+        environment = {"PATH": f"{self.programs}:/usr/bin:/bin"}
+        subprocess.run(["sh", "-c", text, script, *words], check=True, env=environment)
+        return [line.removeprefix("deb-systemd-") for line in told.read_text().splitlines()]
+
+
+@pytest.fixture
+def played(tmp_path: Path) -> Played:
+    return Played(tmp_path)
+
+
+START, AGAIN = (f"invoke {verb} exchange-resolver.service" for verb in ("start", "try-restart"))
+
+
+def test_a_package_that_was_removed_serves_when_it_is_installed_again(played: Played) -> None:
+    played.run("preinst", "install", "0.1.0-1")
+    told = played.run("postinst", "configure", "0.1.0-1")
+    assert START in told and AGAIN not in told
+    # And the upgrade after it leaves alone what an operator has stopped.
+    played.run("preinst", "upgrade", "0.1.0-1")
+    told = played.run("postinst", "configure", "0.1.0-1")
+    assert AGAIN in told and START not in told
+
+
+def test_a_removal_that_fails_leaves_a_server_that_serves(played: Played) -> None:
+    assert START in played.run("postinst", "abort-remove", "in-favour")
+
+
+def test_a_removal_takes_the_socket_first_and_both_units(played: Played) -> None:
+    stops = [line for line in played.run("prerm", "remove") if "stop" in line]
+    assert stops == [f"invoke stop exchange-resolver.{kind}" for kind in ("socket", "service")]
+    assert not [line for line in played.run("prerm", "upgrade", "0.2.0-1") if "stop" in line]
+    masked = {line for line in played.run("postrm", "remove") if "mask" in line}
+    assert masked == {f"helper mask exchange-resolver.{kind}" for kind in ("socket", "service")}
+    told = played.run("postinst", "configure", "")
+    assert {f"helper unmask exchange-resolver.{kind}" for kind in ("socket", "service")} <= set(told)
 
 
 def test_a_purge_keeps_what_an_operator_laid_beside_the_settings() -> None:

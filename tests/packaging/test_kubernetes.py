@@ -74,6 +74,9 @@ def assert_guarded(workload: dict[str, Any]) -> None:
     }
     settings, problems = load_settings(IMAGE / "resolver.yaml")
     assert settings is not None and not problems
+    rest = container["lifecycle"]["preStop"]["exec"]["command"]
+    assert rest == ["/usr/bin/python3", "-I", "-c", "import time; time.sleep(10)"]
+    assert pod["terminationGracePeriodSeconds"] > 10 + 2, "the rest, and the end of a server"
     ports = {(port["containerPort"], port["protocol"]) for port in container["ports"]}
     [dns] = {endpoint.port for endpoint in settings.listen.dns}
     assert settings.listen.http is not None
@@ -150,6 +153,13 @@ def test_what_the_chart_renders_is_what_kubernetes_takes(kind: str) -> None:
     workload["spec"]["template"]["spec"]["volumes"].pop()
     assert_guarded(workload)
     assert_together(found, workload)
+
+
+@pytest.mark.slow
+def test_the_chart_has_no_two_servers_for_one_state() -> None:
+    found = rendered("--set", "replicas=1,state.existingClaim=state")
+    assert of_kind(found, "Deployment")["spec"]["strategy"] == {"type": "Recreate"}
+    assert [one for one in found if one["kind"] == "PodDisruptionBudget"] == []
 
 
 @pytest.mark.slow

@@ -18,6 +18,7 @@ from resolver.server import handing
 from resolver.server.changeover import Arrival, Changeover
 from resolver.server.handing import DOOR, HandingFailed, door_in, new_socket
 from resolver.server.predecessor import Predecessor, TakeoverFailed, _take_sockets, find_predecessor
+from resolver.server.refusal import CannotStart
 from resolver.server.successor import Door
 
 
@@ -125,6 +126,36 @@ async def test_one_that_serves_is_heard_and_hears_of_our_end(tmp_path: Path) -> 
         assert here.shared == [True]
 
 
+@pytest.mark.parametrize("is_told", [True, False])
+@played
+async def test_a_snapshot_that_comes_late_is_no_end_and_goes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, is_told: bool
+) -> None:
+    monkeypatch.setattr("resolver.server.predecessor.SNAPSHOT_S", 0.01)
+    may_write = asyncio.Event()
+
+    async def write_late(self: House) -> str:
+        await may_write.wait()
+        return ""
+
+    monkeypatch.setattr(House, "write_snapshot", write_late)
+    async with house(tmp_path) as here:
+        guest = await come(tmp_path)
+        assert "timed out" in await guest.write_snapshot()
+        guest.retire()
+        ended = asyncio.create_task(guest.ended())
+        await until(lambda: here.successors, "it is heard")
+        (tmp_path / "cache.snapshot").write_bytes(b"late")
+        if is_told:
+            may_write.set()
+            await until(lambda: not (tmp_path / "cache.snapshot").exists(), "it is removed")
+            assert not ended.done()
+        here.door.close()
+        assert await ended is True
+        assert not (tmp_path / "cache.snapshot").exists()
+        leave(guest)
+
+
 @played
 async def test_one_at_a_time(tmp_path: Path) -> None:
     async with house(tmp_path) as here:
@@ -133,6 +164,53 @@ async def test_one_at_a_time(tmp_path: Path) -> None:
             await come(tmp_path)
         assert here.shared == [True]
         leave(first)
+
+
+@played
+async def test_one_that_hangs_is_in_the_way_for_a_while_only_and_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with house(tmp_path) as here:
+        slow = await come(tmp_path)
+        monkeypatch.setattr("resolver.server.successor.SILENCE_S_MAX", 0.0)
+        next_one = await come(tmp_path)
+        assert here.shared == [True, False, True]
+        # Else it would take our place beside the other one.
+        with pytest.raises(CannotStart, match="took too long"):
+            await slow.write_snapshot()
+        next_one.retire()
+        await until(lambda: here.successors, "it is heard")
+        leave(slow)
+        leave(next_one)
+
+
+@played
+async def test_under_a_supervisor_only_processes_of_the_service_come_in(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with house(tmp_path) as here:
+        here.door._is_supervised = True
+        leave(await come(tmp_path))
+        await until(lambda: here.shared == [True, False], "it is noticed")
+        other = tmp_path / "cgroup"
+        other.write_text("0::/user.slice\n")
+        monkeypatch.setattr(handing, "_OWN_CGROUP", other)
+        with pytest.raises(TakeoverFailed, match="does not belong to this service"):
+            await come(tmp_path)
+        monkeypatch.setattr(handing, "_PROCESSES", tmp_path / "none")
+        with pytest.raises(TakeoverFailed, match="cannot be found out"):
+            await come(tmp_path)
+        assert here.shared == [True, False]
+
+
+@played
+async def test_a_door_that_is_another_ones_by_now_is_left(tmp_path: Path) -> None:
+    async with house(tmp_path) as old, house(tmp_path) as new:
+        # The old one has not heard of it.
+        assert not old.door.has_handed_over
+        old.door.close()
+        leave(await come(tmp_path))
+        assert new.shared
 
 
 @played

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
+import math
 import os
 import stat
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from resolver.cache import AnyCache, NativeCache, ResponseCache
+from resolver.cache.snapshot import records_of
 from resolver.clock import LoopClock
 from resolver.config.settings import Settings, load_settings
 from resolver.server import snapshots as snapshots_module
@@ -196,6 +198,37 @@ def test_a_clock_that_was_set_back_or_a_long_rest_makes_it_useless(case: Case) -
     case.write()
     case.wall += AWAY_S_MAX + 1
     assert "7 days old" in case.read()[1].remark
+
+
+@pytest.mark.parametrize("written_at", [math.nan, math.inf, -math.inf])
+def test_a_time_that_is_none_makes_it_useless(case: Case, written_at: float) -> None:
+    right, case.wall = case.wall, written_at
+    case.write()
+    case.wall = right
+    cache, found = case.read()
+    assert cache.entries == 0 and found.remark
+
+
+def test_a_stop_does_not_wait_for_the_disk(case: Case, monkeypatch: pytest.MonkeyPatch) -> None:
+    def hang(descriptor: int) -> None:
+        raise AssertionError("a slow disk")
+
+    monkeypatch.setattr(os, "fsync", hang)
+    assert case.write() == ""
+    assert case.read()[0].entries == 300
+
+
+def test_the_time_that_writing_takes_counts_as_time_away(case: Case, monkeypatch: pytest.MonkeyPatch) -> None:
+    began = case.wall
+
+    def gather(cache: ResponseCache, now: float) -> Iterator[bytes]:
+        yield from records_of(cache, now)
+        case.wall += 5.0
+
+    monkeypatch.setattr(snapshots_module, "records_of", gather)
+    case.write()
+    assert case.wall == began + 5.0
+    assert snapshots_module._HEAD.unpack_from(case.path.read_bytes())[3] == began
 
 
 def test_it_can_be_turned_off_and_then_an_older_one_goes(case: Case) -> None:
