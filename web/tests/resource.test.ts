@@ -6,7 +6,7 @@ import { h, options, render } from 'preact'
 Object.assign(globalThis, { document: { baseURI: 'http://localhost/', visibilityState: 'visible' } })
 const { keepToken } = await import('../src/lib/api')
 const { policyTurn } = await import('../src/lib/live')
-const { useResource } = await import('../src/lib/resource')
+const { SELDOM_S, useAll, useResource } = await import('../src/lib/resource')
 type Seen = ReturnType<typeof useResource<{ number: number }>>
 
 let answer: () => Response = () => Response.json({})
@@ -55,6 +55,24 @@ test('it is asked for again and again', async () => {
   await pass(20)
   assert.equal(times, 4)
   assert.equal(last().value?.number, 2)
+})
+
+test('a list of many pages is asked for again, too, so that a display on a wall does not freeze', async () => {
+  answer = () => Response.json({ items: [{ number: 1 }], next: null })
+  const seen: number[] = []
+  render(
+    h(() => {
+      seen.push(useAll('things', {}, { every_s: SELDOM_S }).value?.items.length ?? 0)
+      return null
+    }, {}),
+    place,
+  )
+  await settle()
+  answer = () => Response.json({ items: [{ number: 1 }, { number: 2 }], next: null })
+  await pass(SELDOM_S - 1)
+  assert.equal(seen.at(-1), 1)
+  await pass(1)
+  assert.equal(seen.at(-1), 2)
 })
 
 test('after a refusal it is asked for no more, until the policy or the token is another one', async () => {

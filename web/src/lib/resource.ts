@@ -26,6 +26,9 @@ export interface Wishes {
   on?: string
 }
 
+/** For what changes seldom: the policy's turn tells of most changes, and not of dates that pass or hits that grow. */
+export const SELDOM_S = 300
+
 /** The answer; while a new one is asked for the old one stays, unless another thing is asked for. */
 export function useResource<Answer>(path: string, query: Query = {}, wishes: Wishes = {}): Resource<Answer> {
   return useAsked(path, query, wishes, signal => get<Answer>(path, query, signal))

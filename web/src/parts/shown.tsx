@@ -18,7 +18,7 @@ export function Shown<Answer>({ of, children }: { of: Resource<Answer>; children
     return (
       <>
         {of.error ? (
-          <p class="notice warn stale" role="status">
+          <p class="notice warn" role="status">
             <Say say="as_of" time={<Moment at={new Date(of.at).toISOString()} />} />
           </p>
         ) : null}
