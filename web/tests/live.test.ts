@@ -7,7 +7,7 @@ Object.assign(globalThis, {
 })
 let seen = (): void => {}
 const { keepToken } = await import('../src/lib/api')
-const { SILENCE_MS, link, start } = await import('../src/lib/live')
+const { SILENCE_MS, link, past, problems, start } = await import('../src/lib/live')
 
 interface Stream {
   signal: AbortSignal
@@ -74,11 +74,17 @@ test('each try leaves nothing on the signal', async () => {
   assert.ok(left <= 1, String(left))
 })
 
-test('who was refused is still refused after a look elsewhere, until another token comes', async () => {
+test('who was refused sees nothing of before, and is still refused after a look elsewhere, until another token comes', async () => {
+  status = 200
+  await pass(40_000)
+  streams.at(-1)?.say('event: problems\ndata: {"items": [{}]}\n\nevent: now\ndata: {}\n\n')
+  await settle()
+  assert.deepEqual([problems.value?.length, past.value.length], [1, 1])
   status = 401
   keepToken('xr_old')
   await settle()
   assert.equal(link.value, 'refused')
+  assert.deepEqual([problems.value, past.value.length], [null, 0])
   const told: string[] = []
   const end = link.hear(() => told.push(link.value))
   seen()

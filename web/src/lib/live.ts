@@ -103,7 +103,12 @@ async function keepListening(signal: AbortSignal): Promise<void> {
       if (signal.aborted) return
       const isRefused = error instanceof ApiError && (error.status === 401 || error.status === 403)
       link.set(isRefused ? 'refused' : 'lost')
-      if (isRefused) return
+      if (isRefused) {
+        now.set(null)
+        past.set([])
+        problems.set(null)
+        return
+      }
     }
     if (signal.aborted) return
     // What came before is no longer now.
