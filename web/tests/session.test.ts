@@ -9,11 +9,16 @@ const { ownerOf, start, who } = await import('../src/lib/session')
 const GOOD = 'xr_good'
 /** The token of each request, with what was asked for. */
 const asked: string[] = []
+/** The status for a wrong token: of `whoami`, and of all else. */
 let refusedWith = 401
+let othersWith = 401
 globalThis.fetch = async (address, given) => {
   const shown = new Headers(given?.headers).get('authorization')
   asked.push(`${new URL(String(address)).pathname} ${shown ?? '-'}`)
-  if (shown !== null && shown !== `Bearer ${GOOD}`) return Response.json({ detail: 'no token of this server is like that' }, { status: refusedWith })
+  if (shown !== null && shown !== `Bearer ${GOOD}`) {
+    const status = String(address).endsWith('/whoami') ? refusedWith : othersWith
+    return Response.json({ detail: 'no token of this server is like that' }, { status })
+  }
   return Response.json({ name: shown && 'ann', role: 'read', has_token: shown !== null })
 }
 /** Until all that was begun is done: nothing here waits for a clock. */
@@ -47,6 +52,19 @@ test('a good one stays, and so does one that was not looked at', async () => {
   keepToken('xr_not_looked_at')
   await settle()
   assert.equal(token.value, 'xr_not_looked_at')
+})
+
+test('where nobody looked at it, it is looked at when it is refused again', async () => {
+  refusedWith = 429
+  keepToken('xr_taken_away')
+  await settle()
+  await get('status').catch(() => {})
+  await settle()
+  assert.equal(token.value, 'xr_taken_away')
+  refusedWith = 401
+  await get('status').catch(() => {})
+  await settle()
+  assert.equal(token.value, '')
 })
 
 test('what is refused is told to whoever pasted it, by one request, and not kept', async () => {

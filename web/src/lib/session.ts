@@ -36,6 +36,8 @@ export async function learnWho(): Promise<void> {
     if (token.value !== secret) return
     who.set(NOBODY)
     if (secret && error instanceof ApiError && error.status === 401) keepToken('')
+    // Nobody looked: the next refusal is asked about again.
+    else refusedToken.set('')
   }
 }
 
