@@ -4,7 +4,8 @@ Knows: what each request needs, and says of itself.  Does not know: the pages, w
 Theory: reading is open to who asks from this machine, and to nobody else without a token.  A proxy on this
 machine speaks for somebody else; a browser may speak for a page from anywhere, and its `Origin` and
 `Sec-Fetch-Site` say so.  Nothing here goes by a cookie, so no page can use what another one has.  Wrong
-tokens cost their sender: after some, its tokens are not looked at for a while, right ones neither.
+tokens cost their sender: after some, its tokens are not looked at for a while, right ones neither.  The same
+wrong token costs once: who repeats it learns nothing, and is mostly a program or a page with an old one.
 """
 
 from __future__ import annotations
@@ -21,19 +22,25 @@ from starlette.requests import Request
 
 from resolver.api.refusal import Kind, Refusal
 from resolver.api.token_file import TokenFile
-from resolver.api.tokens import SOMEBODY_HERE, Caller, Role
+from resolver.api.tokens import SOMEBODY_HERE, TOKEN_CHARS_MAX, Caller, Role, digest_of
 
 FORWARDED: Final = ("forwarded", "x-forwarded-for", "x-forwarded-host", "x-real-ip", "via")
 """What a proxy adds."""
 FROM_ELSEWHERE: Final = ("cross-site", "same-site")
 """Of `Sec-Fetch-Site`: another site, or another host or port of this one."""
 GUESSES_MAX: Final = 10
-"""Wrong tokens of one client (IPv6: of one /64) before its tokens are not looked at."""
+"""Different wrong tokens of one client (IPv6: of one /64) before its tokens are not looked at."""
 GUESS_EVERY_S: Final = 6.0
 """After that, one more in so long."""
 GUESSERS_MAX: Final = 4_096
 """Clients with wrong tokens that are remembered; then the longest unheard of goes."""
+GUESSED_MAX: Final = 16
+"""Wrong tokens of one client that are remembered; then the oldest goes."""
 
+DIGEST_OCTETS: Final = 16
+"""Of the hash of a wrong token, as it is remembered."""
+
+_NOTHING: Final[tuple[float, float, tuple[bytes, ...]]] = (0.0, 0.0, ())
 _BEARER: Final = re.compile(r"(?i:bearer) +([A-Za-z0-9._~+/=-]+) *")
 _log = logging.getLogger("resolver.api")
 
@@ -105,7 +112,8 @@ class Guard:
         found = _BEARER.fullmatch(authorization)
         caller = None if found is None else self.tokens.caller_with(found[1])
         if caller is None:
-            if self._guesses.note(key):
+            # What is longer than any token differs in nothing that counts.
+            if self._guesses.note(key, found[1][: TOKEN_CHARS_MAX + 1] if found else ""):
                 _log.warning("somebody tries tokens", extra={"address": address})
             detail = "no token of this server is like that" if found else "Authorization has no bearer token"
             raise Refusal(Kind.TOKEN_WRONG, detail, remedy=self._remedy)
@@ -128,24 +136,29 @@ class Guesses:
 
     def __init__(self, now: Callable[[], float]) -> None:
         self._now = now
-        self._buckets: dict[str, tuple[float, float]] = {}
-        """Client -> how full its bucket was, and when."""
+        self._buckets: dict[str, tuple[float, float, tuple[bytes, ...]]] = {}
+        """Client -> how full its bucket was, when, and hashes of what it showed."""
 
     def may_try(self, client: str) -> bool:
         """Whether a token of this client is looked at."""
         return self._fill(client) <= GUESSES_MAX - 1
 
-    def note(self, client: str) -> bool:
+    def note(self, client: str, token: str) -> bool:
         """It was wrong; whether that was one too many, for the first time in a while."""
-        fill = self._fill(client) + 1
-        self._buckets.pop(client, None)
+        fill = self._fill(client)
+        _, _, guessed = self._buckets.pop(client, _NOTHING)
+        digest = digest_of(token)[:DIGEST_OCTETS]
+        is_new = digest not in guessed
+        if is_new:
+            fill += 1
+            guessed = (*guessed[1 - GUESSED_MAX :], digest)
         if len(self._buckets) >= GUESSERS_MAX:
             self._buckets.pop(next(iter(self._buckets)))
-        self._buckets[client] = fill, self._now()
-        return GUESSES_MAX - 1 < fill <= GUESSES_MAX
+        self._buckets[client] = fill, self._now(), guessed
+        return is_new and GUESSES_MAX - 1 < fill <= GUESSES_MAX
 
     def _fill(self, client: str) -> float:
-        fill, at = self._buckets.get(client, (0.0, 0.0))
+        fill, at, _ = self._buckets.get(client, _NOTHING)
         return max(0.0, fill - (self._now() - at) / GUESS_EVERY_S)
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 from starlette.responses import PlainTextResponse
 
-from resolver.api.access import GUESS_EVERY_S, GUESSERS_MAX, GUESSES_MAX, Guesses, client_of
-from resolver.api.tokens import Role
+from resolver.api.access import GUESS_EVERY_S, GUESSED_MAX, GUESSERS_MAX, GUESSES_MAX, Guesses, client_of
+from resolver.api.tokens import TOKEN_CHARS_MAX, Role
 from resolver.observe.facts import HTTP_REFUSALS
 from resolver.web import make_app
 from tests.api.made import Made
@@ -14,6 +14,11 @@ from tests.api.made import Made
 STATUS = "/api/v1/status"
 RECORDS = "/api/v1/query-records"
 WRONG = {"authorization": "Bearer xr_wrong"}
+
+
+def wrong(number: int) -> dict[str, str]:
+    """One of many wrong tokens."""
+    return {"authorization": f"Bearer xr_wrong_{number}"}
 
 
 def test_this_machine_reads_without_a_token() -> None:
@@ -87,7 +92,8 @@ def test_its_own_page_may(headers: dict[str, str]) -> None:
 def test_who_tries_tokens_is_slowed_down_and_a_right_one_is_not_looked_at_meanwhile() -> None:
     made = Made()
     statuses = [
-        made.ask(STATUS, headers=WRONG, address="192.0.2.7").status_code for _ in range(GUESSES_MAX + 2)
+        made.ask(STATUS, headers=wrong(number), address="192.0.2.7").status_code
+        for number in range(GUESSES_MAX + 2)
     ]
     assert statuses == [401] * GUESSES_MAX + [429] * 2
     reply = made.ask(STATUS, role=Role.READ, address="192.0.2.7")
@@ -101,8 +107,41 @@ def test_who_tries_tokens_is_slowed_down_and_a_right_one_is_not_looked_at_meanwh
 def test_clients_with_wrong_tokens_are_so_many_and_no_more() -> None:
     guesses = Guesses(lambda: 0.0)
     for number in range(GUESSERS_MAX + 10):
-        guesses.note(f"client {number}")
+        guesses.note(f"client {number}", "xr_wrong")
     assert len(guesses._buckets) == GUESSERS_MAX
+
+
+def test_the_same_wrong_token_counts_once_so_that_a_forgotten_page_locks_nobody_out() -> None:
+    made = Made()
+    for _ in range(GUESSES_MAX * 3):
+        assert made.ask(STATUS, headers=WRONG, address="192.0.2.7").status_code == 401
+    assert made.ask(STATUS, role=Role.READ, address="192.0.2.7").status_code == 200
+    assert made.refused == {"token_wrong": GUESSES_MAX * 3}
+
+
+def test_what_cannot_be_a_token_counts_once_and_what_can_each_time() -> None:
+    made = Made()
+    for number in range(GUESSES_MAX):
+        long = {"authorization": f"Bearer {'x' * TOKEN_CHARS_MAX}x{number}"}
+        assert made.ask(STATUS, headers=long, address="192.0.2.7").status_code == 401
+        none = {"authorization": f"Basic {number}"}
+        assert made.ask(STATUS, headers=none, address="192.0.2.7").status_code == 401
+    for number in range(GUESSES_MAX - 2):
+        assert made.ask(STATUS, headers=wrong(number), address="192.0.2.7").status_code == 401
+    assert made.ask(STATUS, role=Role.READ, address="192.0.2.7").status_code == 429
+
+
+def test_wrong_tokens_of_a_client_are_remembered_so_many_and_no_more() -> None:
+    at = 0.0
+    guesses = Guesses(lambda: at)
+    for number in range(GUESSED_MAX + 10):
+        guesses.note("client", f"xr_{number}")
+    assert len(guesses._buckets["client"][2]) == GUESSED_MAX
+    at += GUESS_EVERY_S * (GUESSED_MAX + 10)
+    guesses.note("client", f"xr_{GUESSED_MAX + 9}")
+    assert guesses._buckets["client"][0] == 0.0
+    guesses.note("client", "xr_0")
+    assert guesses._buckets["client"][0] == 1.0
 
 
 def test_a_network_of_ipv6_is_one_client() -> None:

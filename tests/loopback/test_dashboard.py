@@ -238,6 +238,7 @@ def test_the_explain_box_answers_while_one_types(seen: dict[str, Any]) -> None:
     told = seen["steps"]["explain"]
     assert "Alpha Exchange" in told["blocked"] and "blocked.example.net" in told["blocked"]
     assert told["open"].startswith("Not blocked")
+    assert told["spoken"] == {"verdicts": 1, "more": 0}
 
 
 def test_names_of_strangers_neither_run_nor_break_the_page(seen: dict[str, Any]) -> None:
@@ -256,7 +257,10 @@ def test_readers_have_their_language(seen: dict[str, Any]) -> None:
 
 
 def test_who_comes_from_elsewhere_is_asked_for_a_token(seen: dict[str, Any]) -> None:
-    assert "token" in seen["steps"]["gate"] and "Alpha" not in seen["steps"]["gate"]
+    told = seen["steps"]["gate"]
+    assert "token" in told["shown"] and "Alpha" not in told["shown"]
+    assert "no token of this server" in told["refused"]
+    assert told["after"] == told["shown"]
 
 
 def test_a_token_is_pasted_and_no_cookie_set(seen: dict[str, Any]) -> None:

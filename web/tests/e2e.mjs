@@ -146,6 +146,10 @@ const steps = {
     await box.fill('open.example.org')
     await page.waitForFunction(() => document.querySelector('.verdict:not(.blocked)')?.textContent.includes('open.example.org'))
     const open_ = await page.textContent('.verdict')
+    const spoken = await page.evaluate(() => ({
+      verdicts: document.querySelectorAll('main [aria-live] .verdict').length,
+      more: document.querySelectorAll('main [aria-live] :is(dl, table, button, p)').length,
+    }))
     const hostile = []
     await page.setViewportSize(VIEWS['phone-light'].viewport)
     for (const name of wishes.hostile) {
@@ -162,7 +166,7 @@ const steps = {
       )
     }
     await context.close()
-    return { blocked, open: open_, hostile }
+    return { blocked, open: open_, spoken, hostile }
   },
 
   async languages() {
@@ -182,15 +186,31 @@ const steps = {
     return { german, arabic, kept }
   },
 
-  /** From elsewhere nothing is shown without a token. */
+  /** From elsewhere nothing is shown without a token: not before, not with a wrong one, not after it is taken back. */
   async gate() {
     const { context, page } = await open('wide-light', { extraHTTPHeaders: { 'x-forwarded-for': '192.0.2.1' } })
     await page.goto(wishes.url)
     await page.waitForSelector('.gate')
     const shown = await page.textContent('main')
     await page.screenshot({ path: path.join(wishes.folder, 'gate.png') })
+    await page.click('.gate button')
+    await page.fill('.gate dialog input', 'xr_wrong')
+    await page.click('.gate dialog button[type=submit]')
+    await page.waitForSelector('.gate dialog .notice.bad')
+    const refused = await page.textContent('.gate dialog .notice.bad')
+    await page.fill('.gate dialog input', wishes.token)
+    await page.click('.gate dialog button[type=submit]')
+    await page.waitForSelector('main .head')
+    await page.click('.top button')
+    await page.waitForSelector('.gate')
+    const after = await page.textContent('main')
+    // A page that was open when its token was taken away.
+    await page.evaluate(() => sessionStorage.setItem('token', 'xr_taken_away'))
+    await page.reload()
+    await page.waitForSelector('.gate')
+    await page.waitForFunction(() => sessionStorage.getItem('token') === null)
     await context.close()
-    return shown
+    return { shown, refused, after }
   },
 
   /** A wrong token, the right one; then what it is for. */

@@ -49,12 +49,19 @@ test('a chart in numbers leaves its gaps out', () => {
 })
 
 test('many steps become few rows of means', () => {
-  const rows = rowsOf([0, 1, 2, 3, 4], [[1, 3, null, null, 7]], 3)
+  const rows = rowsOf([0, 1, 2, 3, 4], [{ values: [1, 3, null, null, 7] }], 3)
   assert.deepEqual(rows, [
     { at: 0, values: [2] },
     { at: 2, values: [null] },
     { at: 4, values: [7] },
   ])
+})
+
+test('a share of many counts more in a mean than a share of few', () => {
+  assert.equal(summaryOf([1, 0.5, null], [1, 999, 4])?.mean, 0.5005)
+  assert.equal(summaryOf([1, 0.5], [0, 0])?.mean, 0.75)
+  const rows = rowsOf([0, 1, 2, 3], [{ values: [1, 0, 1, 0], weights: [1, 3, 3, 1] }, { values: [1, 0, 1, 0] }], 2)
+  assert.deepEqual(rows.map(row => row.values), [[0.25, 0.5], [0.75, 0.5]])
 })
 
 test('a small line begins anew after a gap', () => {

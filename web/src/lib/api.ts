@@ -37,6 +37,9 @@ function kept(): string {
   }
 }
 
+/** The token that the server refused last; empty: none since one was pasted. */
+export const refusedToken = new Store('')
+
 export function keepToken(text: string): void {
   try {
     if (text) sessionStorage.setItem(KEPT_AS, text)
@@ -44,6 +47,7 @@ export function keepToken(text: string): void {
   } catch {
     // No storage: kept until the page is left.
   }
+  refusedToken.set('')
   token.set(text)
 }
 
@@ -62,9 +66,9 @@ export function addressOf(path: string, query: Query = {}): URL {
   return address
 }
 
-function headers(more: Record<string, string> = {}): Headers {
+function headers(secret: string, more: Record<string, string>): Headers {
   const all = new Headers({ accept: 'application/json', ...more })
-  if (token.value) all.set('authorization', `Bearer ${token.value}`)
+  if (secret) all.set('authorization', `Bearer ${secret}`)
   return all
 }
 
@@ -72,14 +76,14 @@ function headers(more: Record<string, string> = {}): Headers {
 export async function ask(
   method: string,
   address: URL,
-  { body, signal, accept, isEndless = false }: Asking = {},
+  { body, signal, accept, isEndless = false, secret = token.value }: Asking = {},
 ): Promise<Response> {
   const patience = isEndless ? [] : [AbortSignal.timeout(PATIENCE_MS)]
   let response: Response
   try {
     response = await fetch(address, {
       method,
-      headers: headers({
+      headers: headers(secret, {
         ...(accept ? { accept } : {}),
         ...(body === undefined ? {} : { 'content-type': 'application/json' }),
       }),
@@ -94,6 +98,7 @@ export async function ask(
     if (signal?.aborted) throw error
     throw new ApiError(0, '', '', '')
   }
+  if (response.status === 401 && secret && secret === token.value) refusedToken.set(secret)
   if (!response.ok) throw await failureOf(response)
   return response
 }
@@ -103,6 +108,8 @@ export interface Asking {
   signal?: AbortSignal
   accept?: string
   isEndless?: boolean
+  /** Another token than the one that is kept. */
+  secret?: string
 }
 
 export async function get<Answer>(path: string, query: Query = {}, signal?: AbortSignal): Promise<Answer> {

@@ -2,6 +2,7 @@
 //
 // Knows: `GET events`, when to try again.  Does not know: who shows it.
 // Theory: a hidden page listens to nothing; browsers give one site six connections, which many tabs would take.
+// The server speaks each second: where it does not for a while, the connection is dead, whatever TCP says.
 import { ApiError, addressOf, ask, token } from './api'
 import { Store } from './store'
 import { EventReader, type ServerEvent, waitBefore } from './stream'
@@ -11,6 +12,8 @@ export type Link = 'connecting' | 'live' | 'lost' | 'refused'
 
 /** For how many seconds figures are kept. */
 export const KEPT_S = 180
+/** For how long the server may be silent. */
+export const SILENCE_MS = 10_000
 
 export const link = new Store<Link>('connecting')
 export const now = new Store<Now | null>(null)
@@ -51,25 +54,42 @@ function itemsOf(data: unknown): readonly Problem[] {
   return Array.isArray(items) ? (items as Problem[]) : []
 }
 
-async function listen(signal: AbortSignal): Promise<void> {
-  const response = await ask('GET', addressOf('events'), { signal, accept: 'text/event-stream', isEndless: true })
-  link.set('live')
-  const reader = new EventReader()
-  const pieces = (response.body as ReadableStream<Uint8Array<ArrayBuffer>>).pipeThrough(new TextDecoderStream()).getReader()
-  for (;;) {
-    const { value, done } = await pieces.read()
-    if (done) return
-    reader.read(value).forEach(hear)
+async function listen(until: AbortSignal): Promise<void> {
+  const silence = new AbortController()
+  let timer: ReturnType<typeof setTimeout> | undefined
+  const heard = (): void => {
+    clearTimeout(timer)
+    timer = setTimeout(() => silence.abort(), SILENCE_MS)
+  }
+  heard()
+  try {
+    const signal = AbortSignal.any([until, silence.signal])
+    const response = await ask('GET', addressOf('events'), { signal, accept: 'text/event-stream', isEndless: true })
+    link.set('live')
+    const reader = new EventReader()
+    const pieces = (response.body as ReadableStream<Uint8Array<ArrayBuffer>>).pipeThrough(new TextDecoderStream()).getReader()
+    for (;;) {
+      const { value, done } = await pieces.read()
+      if (done) return
+      heard()
+      reader.read(value).forEach(hear)
+    }
+  } finally {
+    clearTimeout(timer)
+    // Also where what it said cannot be read: nobody listens to this one any more.
+    silence.abort()
   }
 }
 
 function pause(ms: number, signal: AbortSignal): Promise<void> {
   return new Promise(resolve => {
-    const timer = setTimeout(resolve, ms)
-    signal.addEventListener('abort', () => {
+    const end = (): void => {
       clearTimeout(timer)
+      signal.removeEventListener('abort', end)
       resolve()
-    })
+    }
+    const timer = setTimeout(end, ms)
+    signal.addEventListener('abort', end, { once: true })
   })
 }
 
@@ -83,7 +103,12 @@ async function keepListening(signal: AbortSignal): Promise<void> {
       if (signal.aborted) return
       const isRefused = error instanceof ApiError && (error.status === 401 || error.status === 403)
       link.set(isRefused ? 'refused' : 'lost')
-      if (isRefused) return
+      if (isRefused) {
+        now.set(null)
+        past.set([])
+        problems.set(null)
+        return
+      }
     }
     if (signal.aborted) return
     // What came before is no longer now.
@@ -97,17 +122,18 @@ async function keepListening(signal: AbortSignal): Promise<void> {
 /** Listen while the page is seen; with the new token when it changes. */
 export function start(): void {
   let current = new AbortController()
-  const again = (): void => {
+  const again = (isAnother: boolean): void => {
     current.abort()
     current = new AbortController()
     if (document.visibilityState === 'hidden') return
-    link.set('connecting')
+    // Who was refused and only looks elsewhere for a token is still refused: what is half typed stays.
+    if (isAnother || link.value !== 'refused') link.set('connecting')
     void keepListening(current.signal)
   }
   document.addEventListener('visibilitychange', () => {
-    again()
+    again(false)
     if (document.visibilityState === 'visible') policyTurn.set(policyTurn.value + 1)
   })
-  token.hear(again)
-  again()
+  token.hear(() => again(true))
+  again(true)
 }

@@ -12,21 +12,23 @@ export interface Summary {
   highestAt: number
 }
 
-/** Null: there is no number in it. */
-export function summaryOf(values: Values): Summary | null {
+/** Null: there is no number in it.  `weights`: how much each counts in the mean; the same without. */
+export function summaryOf(values: Values, weights?: Values): Summary | null {
   let highestAt = -1
   let total = 0
-  let count = 0
+  let whole = 0
   let last: number | null = null
   values.forEach((value, index) => {
     if (value === null || value === undefined) return
-    total += value
-    count += 1
+    const weight = weights ? (weights[index] ?? 0) : 1
+    total += value * weight
+    whole += weight
     last = value
     if (highestAt < 0 || value > (values[highestAt] as number)) highestAt = index
   })
   if (last === null) return null
-  return { last, mean: total / count, highest: values[highestAt] as number, highestAt }
+  const mean = whole ? total / whole : (summaryOf(values)?.mean ?? last)
+  return { last, mean, highest: values[highestAt] as number, highestAt }
 }
 
 export interface Row {
@@ -34,14 +36,22 @@ export interface Row {
   values: (number | null)[]
 }
 
+export interface Weighed {
+  values: Values
+  /** How much each counts in means: a share of many more than a share of few. */
+  weights?: Values
+}
+
 /** At most `rowsMax` rows, each the means of as many steps; `at` is its first step. */
-export function rowsOf(times: readonly number[], series: readonly Values[], rowsMax: number): Row[] {
+export function rowsOf(times: readonly number[], series: readonly Weighed[], rowsMax: number): Row[] {
   const group = Math.max(1, Math.ceil(times.length / rowsMax))
   const rows: Row[] = []
   for (let from = 0; from < times.length; from += group) {
     rows.push({
       at: times[from] as number,
-      values: series.map(values => summaryOf(values.slice(from, from + group))?.mean ?? null),
+      values: series.map(
+        ({ values, weights }) => summaryOf(values.slice(from, from + group), weights?.slice(from, from + group))?.mean ?? null,
+      ),
     })
   }
   return rows

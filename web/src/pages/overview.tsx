@@ -3,7 +3,7 @@
 // Knows: which parts answer them.  Does not know: how.
 import type { VNode } from 'preact'
 import { problems as live } from '../lib/live'
-import { type Items, useAll, useResource } from '../lib/resource'
+import { type Items, SELDOM_S, useAll, useResource } from '../lib/resource'
 import { hrefOf } from '../lib/route'
 import { useStore } from '../lib/store'
 import type { Exchange, Generation, Order, Problem, Proposal } from '../lib/types'
@@ -61,8 +61,8 @@ function Wrong(): VNode {
 
 function Blocked(): VNode {
   const say = useTexts()
-  const orders = useResource<Items<Order>>('orders')
-  const exchanges = useAll<Exchange>('exchanges')
+  const orders = useResource<Items<Order>>('orders', {}, { every_s: SELDOM_S })
+  const exchanges = useAll<Exchange>('exchanges', {}, { every_s: SELDOM_S })
   const busiest = [...(exchanges.value?.items ?? [])]
     .filter(one => hitsOf(one) > 0)
     .sort((one, other) => hitsOf(other) - hitsOf(one))
@@ -88,8 +88,8 @@ function Changed(): VNode {
   const say = useTexts()
   const { texts } = useReader()
   const mayEdit = useMay('edit')
-  const history = useResource<Items<Generation>>('history', { limit: CHANGES_SHOWN, language: texts.code })
-  const proposals = useResource<Items<Proposal>>('proposals', {}, { isOff: !mayEdit })
+  const history = useResource<Items<Generation>>('history', { limit: CHANGES_SHOWN, language: texts.code }, { every_s: SELDOM_S })
+  const proposals = useResource<Items<Proposal>>('proposals', {}, { isOff: !mayEdit, every_s: SELDOM_S })
   return (
     <div class="stack">
       {proposals.value && waiting(proposals.value.items).length ? (

@@ -3,7 +3,7 @@
 // Knows: `GET status`, `upstreams`, `certificates`, `audits`.  Does not know: how they come about.
 import type { VNode } from 'preact'
 import { useState } from 'preact/hooks'
-import { type Items, useResource } from '../lib/resource'
+import { type Items, SELDOM_S, useResource } from '../lib/resource'
 import type { Audit, AuditRun, AuditRuns, Certificate, Finding, Status, Upstream } from '../lib/types'
 import { AskDialog, DoButton, FlushDialog, PauseDialog, useMay } from '../parts/actions'
 import { Shown } from '../parts/shown'
@@ -145,7 +145,7 @@ function Upstreams(): VNode {
 function Certificates(): VNode {
   const say = useTexts()
   const nowMs = useNow()
-  const certificates = useResource<Items<Certificate>>('certificates')
+  const certificates = useResource<Items<Certificate>>('certificates', {}, { every_s: SELDOM_S })
   const tone = (one: Certificate): 'good' | 'warn' | 'bad' => {
     const left = new Date(one.valid_until).getTime() - nowMs
     return left < 0 ? 'bad' : left < SOON_MS ? 'warn' : 'good'

@@ -3,10 +3,10 @@
 // Knows: which role each needs, what is asked before.  Does not know: the pages they stand on.
 import type { VNode } from 'preact'
 import { useState } from 'preact/hooks'
-import { isToken, keepToken, post, token } from '../lib/api'
+import { isToken, keepToken, post } from '../lib/api'
 import { secondsOf } from '../lib/format'
 import { policyTurn } from '../lib/live'
-import { learnWho, may, who } from '../lib/session'
+import { may, ownerOf, who } from '../lib/session'
 import { useStore } from '../lib/store'
 import type { Role } from '../lib/types'
 import { Dialog, Field, tell, useFailure } from './dialog'
@@ -28,15 +28,11 @@ export function SignIn({ onClose }: { onClose: () => void }): VNode {
   const enter = async (): Promise<string> => {
     const wanted = text.trim()
     if (!isToken(wanted)) throw new Error(say('sign_in_no_token'))
-    const before = token.value
+    // By one request, before anything else goes by it: a wrong one is one guess, and this dialog stays to say so.
+    const me = await ownerOf(wanted)
     keepToken(wanted)
-    try {
-      const me = await learnWho()
-      return say('signed_in_as', { name: me.name ?? '–', role: say(`role_${me.role}`) })
-    } catch (error) {
-      keepToken(before)
-      throw error
-    }
+    who.set(me)
+    return say('signed_in_as', { name: me.name ?? '–', role: say(`role_${me.role}`) })
   }
   return (
     <Dialog title={say('sign_in')} doing={say('sign_in')} onDo={enter} onClose={onClose}>

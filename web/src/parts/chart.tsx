@@ -6,13 +6,12 @@ import { useEffect, useRef, useState } from 'preact/hooks'
 import uPlot from 'uplot'
 import { scheme } from '../lib/reader'
 import { useStore } from '../lib/store'
-import { rowsOf, summaryOf, type Values } from '../lib/summary'
+import { rowsOf, summaryOf, type Weighed } from '../lib/summary'
 import { Table } from './table'
 import { useReader, useTexts } from './text'
 
-export interface Line {
+export interface Line extends Weighed {
   label: string
-  values: Values
   /** The name of a colour of the style sheet: `--line-1`. */
   colour: string
   /** Whether the area below is filled. */
@@ -84,7 +83,7 @@ export function Chart({ title, times, lines, range, write, writeShort, height = 
                   },
                 })),
               ]}
-              rows={rowsOf(times, lines.map(line => line.values), ROWS_MAX)}
+              rows={rowsOf(times, lines, ROWS_MAX)}
               keyOf={row => row.at}
             />
           ) : null}
@@ -94,7 +93,7 @@ export function Chart({ title, times, lines, range, write, writeShort, height = 
   )
 
   function sentenceOf(line: Line): string {
-    const summary = summaryOf(line.values)
+    const summary = summaryOf(line.values, line.weights)
     if (!summary) return say('chart_none', { line: line.label })
     return say('chart_summary', {
       line: line.label,

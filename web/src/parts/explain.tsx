@@ -5,7 +5,7 @@
 // the name in the box.  Nothing is asked of upstreams: half-typed names are nobody's business.
 import type { VNode } from 'preact'
 import { useEffect, useState } from 'preact/hooks'
-import { ApiError, get } from '../lib/api'
+import { ApiError, get, token } from '../lib/api'
 import { policyTurn } from '../lib/live'
 import { hrefOf } from '../lib/route'
 import { useStore } from '../lib/store'
@@ -24,6 +24,7 @@ export function ExplainBox({ first = '', onAsked, isWhole = false }: ExplainProp
   const say = useTexts()
   const failureOf = useFailure()
   const turn = useStore(policyTurn)
+  const secret = useStore(token)
   const [name, setName] = useState(first)
   const [type, setType] = useState<string>('A')
   const [client, setClient] = useState('')
@@ -67,7 +68,7 @@ export function ExplainBox({ first = '', onAsked, isWhole = false }: ExplainProp
       clearTimeout(timer)
       stop.abort()
     }
-  }, [wanted, type, client, turn])
+  }, [wanted, type, client, turn, secret])
   return (
     <div>
       <form class={`explain-ask ${isWhole ? 'whole' : ''}`} role="search" onSubmit={event => event.preventDefault()}>
@@ -111,11 +112,10 @@ export function ExplainBox({ first = '', onAsked, isWhole = false }: ExplainProp
             <Stranger text={failure} max={600} />
           </p>
         ) : found ? (
-          <Answer found={found} isWhole={isWhole} />
-        ) : (
-          <p class="empty">{say('explain_hint')}</p>
-        )}
+          <Verdict found={found} />
+        ) : null}
       </div>
+      {failure ? null : found ? <Details found={found} isWhole={isWhole} /> : <p class="empty">{say('explain_hint')}</p>}
     </div>
   )
 }
@@ -127,12 +127,10 @@ interface ExplainProps {
   isWhole?: boolean
 }
 
-function Answer({ found, isWhole }: { found: Explanation; isWhole: boolean }): VNode {
+/** What is read aloud while one types; the rest is there to be gone through. */
+function Verdict({ found }: { found: Explanation }): VNode {
   const say = useTexts()
-  const { texts } = useReader()
-  const mayFlush = useMay('edit')
-  const [isFlushing, setIsFlushing] = useState(false)
-  const { decision, client_sees: seen } = found
+  const { decision } = found
   const isBlocked = decision.blocked
   const isAllowed = !isBlocked && decision.rule !== null
   const source =
@@ -143,33 +141,43 @@ function Answer({ found, isWhole }: { found: Explanation; isWhole: boolean }): V
     ) : (
       <Stranger text={decision.name ?? decision.label ?? ''} />
     )
+  return (
+    <div class={`verdict ${isBlocked ? 'blocked' : ''}`}>
+      <strong>
+        <span class="word">{say(isBlocked ? 'is_blocked' : isAllowed ? 'is_excepted' : 'is_open')}</span> <Name text={found.name} />
+        {found.unicode && found.unicode !== found.name ? (
+          <>
+            {' '}
+            (<Stranger text={found.unicode} />)
+          </>
+        ) : null}
+      </strong>
+      {decision.rule ? (
+        <span>
+          <Say say={decision.kind === 'exchange' ? 'because_exchange' : decision.kind === 'list' ? 'because_list' : 'because_rule'} source={source} rule={<Name text={decision.rule} />} />
+        </span>
+      ) : (
+        <span>{say('because_nothing')}</span>
+      )}
+      {decision.shadow ? <span>{say('shadow_note', { rule: decision.shadow })}</span> : null}
+      {found.client.allowed ? null : <span>{say('client_not_allowed')}</span>}
+    </div>
+  )
+}
+
+function Details({ found, isWhole }: { found: Explanation; isWhole: boolean }): VNode {
+  const say = useTexts()
+  const { texts } = useReader()
+  const mayFlush = useMay('edit')
+  const [isFlushing, setIsFlushing] = useState(false)
+  const { decision, client_sees: seen } = found
   const ede = seen.reply?.ede.map(one => (one.text ? `${one.code}: ${one.text}` : String(one.code))).join('; ')
   return (
     <>
-      <div class={`verdict ${isBlocked ? 'blocked' : ''}`}>
-        <strong>
-          <span class="word">{say(isBlocked ? 'is_blocked' : isAllowed ? 'is_excepted' : 'is_open')}</span> <Name text={found.name} />
-          {found.unicode && found.unicode !== found.name ? (
-            <>
-              {' '}
-              (<Stranger text={found.unicode} />)
-            </>
-          ) : null}
-        </strong>
-        {decision.rule ? (
-          <span>
-            <Say say={decision.kind === 'exchange' ? 'because_exchange' : decision.kind === 'list' ? 'because_list' : 'because_rule'} source={source} rule={<Name text={decision.rule} />} />
-          </span>
-        ) : (
-          <span>{say('because_nothing')}</span>
-        )}
-        {decision.shadow ? <span>{say('shadow_note', { rule: decision.shadow })}</span> : null}
-        {found.client.allowed ? null : <span>{say('client_not_allowed')}</span>}
-      </div>
       <Facts
         facts={[
           [say('order'), Object.keys(decision.orders).length ? <Orders orders={decision.orders} /> : null],
-          [say('action'), decision.action && isBlocked ? texts.word(`action_${decision.action}`, decision.action) : null],
+          [say('action'), decision.action && decision.blocked ? texts.word(`action_${decision.action}`, decision.action) : null],
           [say('answer'), seen.reply ? `${seen.reply.rcode}${seen.reply.answers.length ? `: ${seen.reply.answers.map(one => one.rdata).join(', ')}` : ''}` : null],
           [say('explained_to_client'), ede ? <Stranger text={ede} max={400} /> : null],
           [say('from'), decision.from ? <Moment at={decision.from} /> : null],

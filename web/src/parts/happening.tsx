@@ -157,6 +157,7 @@ function Drawn({ series, range }: { series: Series; range: Range }): VNode {
       {
         label: say('cache_hit_share'),
         values: steps.map(step => (step.here?.answers ? step.here.cache_hits / step.here.answers : null)),
+        weights: steps.map(step => step.here?.answers),
         colour: '--line-3',
         isFilled: true,
       },

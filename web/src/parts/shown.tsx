@@ -1,4 +1,5 @@
-// What stands in the place of an answer that is not there: it is waited for, it failed, it needs a token.
+// What stands in the place of an answer that is not there: it is waited for, it failed, it needs a token;
+// and what stands before one that could not be renewed.
 //
 // Knows: resources.  Does not know: what is in them.
 import type { ComponentChildren, VNode } from 'preact'
@@ -7,13 +8,24 @@ import { ApiError } from '../lib/api'
 import type { Resource } from '../lib/resource'
 import { SignIn } from './actions'
 import { useFailure } from './dialog'
-import { Prose, Stranger, useTexts } from './text'
+import { Moment, Prose, Say, Stranger, useTexts } from './text'
 
 export function Shown<Answer>({ of, children }: { of: Resource<Answer>; children: (answer: Answer) => ComponentChildren }): VNode {
   const say = useTexts()
   const failureOf = useFailure()
   const [isSigningIn, setIsSigningIn] = useState(false)
-  if (of.value !== null) return <>{children(of.value)}</>
+  if (of.value !== null) {
+    return (
+      <>
+        {of.error ? (
+          <p class="notice warn" role="status">
+            <Say say="as_of" time={<Moment at={new Date(of.at).toISOString()} />} />
+          </p>
+        ) : null}
+        {children(of.value)}
+      </>
+    )
+  }
   if (!of.error) return <p class="empty" aria-busy="true">{say('loading')}</p>
   const needsToken = of.error instanceof ApiError && of.error.needsToken
   const failure = failureOf(of.error)
