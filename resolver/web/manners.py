@@ -59,8 +59,6 @@ class Manners:
         if status := _refusal_of(scope):
             self._on_refused("body")
             headers = {"connection": "close", "cache-control": "no-store"}
-            if status == 405:
-                headers["allow"] = "GET, HEAD, POST"
             refused = PlainTextResponse("this body is not read\n", status, headers)
             await refused(scope, receive, send_with_manners)
             return
@@ -77,5 +75,5 @@ def _refusal_of(scope: Scope) -> int:
         elif name == b"transfer-encoding":
             is_chunked = True
     if scope["method"] in _WITHOUT_BODY and (length or is_chunked):
-        return 405 if scope["method"] == "TRACE" else 400
+        return 400
     return 413 if length > BODY_OCTETS_MAX else 0
