@@ -208,7 +208,8 @@ def _is_approved(place: Place, text: Text, inputs: Sequence[InputFile], lists: d
     now = [replace(entry, sha256=lists.get(entry.path, entry.sha256)) for entry in edited]
     own = [replace(inputs[0], sha256=text.sha256), *now]
     approvals, _ = approvals_of(place.state_dir, own, ImageStore(place.state_dir).served())
-    if any(one.is_seconded for one in approvals):
+    # One that forces what the text says counts for its rails whatever the lists are, and not for the lists.
+    if any(one.is_seconded and one.content == content_hash(own) for one in approvals):
         return True
     latest = read_approvals(place.state_dir)[-1:]
     return any(one.approved_by and one.blocklist == text.sha256 for one in latest) and not lists

@@ -183,6 +183,28 @@ def test_edited_local_list_waits_as_the_blocklist_does(office: Office) -> None:
     office.play(story)
 
 
+def test_list_edited_while_a_forced_text_serves_waits_all_the_same(office: Office) -> None:
+    stage = office.stage
+    ads = stage.folder / "ads.txt"
+    ads.write_text("ads.example\n")
+    stage.write(entry("alpha"), rest="lists: [{name: ads, path: ads.txt}]\n")
+
+    async def story(publisher: Publisher) -> None:
+        stage.write(entry("alpha"), entry("beta"), rest="lists: [{name: ads, path: ads.txt}]\n")
+        own, text = [hash_file(stage.blocklist), hash_file(ads)], hash_file(stage.blocklist).sha256
+        forced = Approval(content_hash(own), "root", stage.clock.wall(), "fire", text, serial=1)
+        add_approval(stage.state, forced)
+        assert await publisher.reload_if_changed() and stage.blocks("beta")
+        ads.write_text("ads.example\nnews.example\n")
+        stage.touch(ads)
+        assert not await publisher.reload_if_changed() and not stage.blocks("news")
+        [waiting] = office.do(BOB, "proposals")["items"]
+        office.do(BOB, "approve", id=waiting["id"])
+        assert await publisher.reload_if_changed() and stage.blocks("news")
+
+    office.play(story)
+
+
 def test_approval_of_a_proposal_is_none_of_a_list_that_was_edited_beside_it(office: Office) -> None:
     stage = office.stage
     ads = stage.folder / "ads.txt"
