@@ -161,6 +161,9 @@ class Proposal(Shape):
     about: str
     headline: str
     words: str
+    files: dict[str, str] = Field(
+        description="SHA-256 of the blocklist and of each local list that it names: an approval is for these."
+    )
     decided_by: str
     decided_at: Moment | None
     decided_reason: str

@@ -10,10 +10,11 @@ from typing import Any
 import pytest
 
 from resolver.changing import proposals, second_person
-from resolver.changing.blocklist import Author, Place, checked, read_text
+from resolver.changing.blocklist import Author, Place, alone, checked, read_text
 from resolver.changing.doing import do
 from resolver.changing.proposals import EXPIRES_S, OPEN_MAX
 from resolver.changing.refusal import Kind, Refused
+from resolver.changing.second_person import Wanted, make_change
 from resolver.publishing.approvals import Approval, add_approval, content_hash, read_approvals
 from resolver.publishing.image_store import hash_file
 from resolver.publishing.publisher import Publisher
@@ -205,6 +206,71 @@ def test_list_edited_while_a_forced_text_serves_waits_all_the_same(office: Offic
     office.play(story)
 
 
+NAMING_ADS = "lists: [{name: ads, path: ads.txt}]\n"
+
+
+def test_list_that_an_edited_file_names_anew_is_approved_with_its_content(office: Office) -> None:
+    ads = office.stage.folder / "ads.txt"
+
+    async def story(publisher: Publisher) -> None:
+        ads.write_text("ads.example\n")
+        office.stage.write(entry("alpha"), entry("beta"), rest=NAMING_ADS)
+        [seen] = office.do(BOB, "proposals")["items"]
+        assert (
+            seen["files"][str(ads)] == hash_file(ads).sha256 and f"list file changed: {ads}" in seen["words"]
+        )
+        ads.write_text("news.example\n")
+        with pytest.raises(Refused, match="has changed since"):
+            office.do(BOB, "approve", id=seen["id"])
+        ads.write_text("ads.example\n")
+        office.do(BOB, "approve", id=seen["id"])
+        assert office.do(BOB, "proposals")["items"] == []
+        assert await publisher.reload_if_changed() and office.stage.blocks("ads")
+
+    office.play(story)
+
+
+def test_list_that_changes_while_the_file_is_checked_is_not_approved(
+    office: Office, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ads = office.stage.folder / "ads.txt"
+
+    def slowly(place: Place, after: bytes, *, force: bool) -> Any:
+        ads.write_text("news.example\n")
+        return checked(place, after, force=force)
+
+    async def story(publisher: Publisher) -> None:
+        ads.write_text("ads.example\n")
+        office.stage.write(entry("alpha"), entry("beta"), rest=NAMING_ADS)
+        [seen] = office.do(BOB, "proposals")["items"]
+        monkeypatch.setattr(second_person, "checked", slowly)
+        with pytest.raises(Refused, match=r"ads\.txt is not what it was"):
+            office.do(BOB, "approve", id=seen["id"])
+
+    office.play(story)
+    assert read_approvals(office.stage.state) == []
+
+
+def test_list_of_a_proposal_is_approved_as_it_was_when_it_was_proposed(office: Office) -> None:
+    ads = office.stage.folder / "ads.txt"
+    ads.write_text("ads.example\n")
+
+    async def story(publisher: Publisher) -> None:
+        after = office.stage.blocklist.read_bytes() + NAMING_ADS.encode()
+        with alone(office.place) as now:
+            wanted = Wanted("rollback", after, "why", rolled_back_to=1)
+            proposed = make_change(office.place, ANN, now, wanted)
+        [seen] = office.do(BOB, "proposals")["items"]
+        assert seen["files"][str(ads)] == hash_file(ads).sha256
+        ads.write_text("news.example\n")
+        with pytest.raises(Refused, match="is not what it was when this was proposed"):
+            office.do(BOB, "approve", id=proposed["proposal"])
+        ads.write_text("ads.example\n")
+        office.do(BOB, "approve", id=proposed["proposal"])
+
+    office.play(story)
+
+
 def test_approval_of_a_proposal_is_none_of_a_list_that_was_edited_beside_it(office: Office) -> None:
     stage = office.stage
     ads = stage.folder / "ads.txt"
@@ -342,7 +408,7 @@ def test_damaged_proposal_is_none(office: Office, octets: bytes) -> None:
     office.play(story)
 
 
-@pytest.mark.parametrize("name", ["../approvals", "", "x" * 5_000, "0123456789AB", "file-0000000000000000"])
+@pytest.mark.parametrize("name", ["../approvals", "", "x" * 5_000, "0123456789AB", f"file-{0:032}"])
 def test_id_leads_nowhere_else(office: Office, name: str) -> None:
     async def story(publisher: Publisher) -> None:
         with pytest.raises(Refused):
