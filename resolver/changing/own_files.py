@@ -12,8 +12,7 @@ from pathlib import Path
 
 from resolver.blocklist.reader import read_blocklist
 from resolver.changing.blocklist import Place, Text
-from resolver.publishing.approvals import content_hash
-from resolver.publishing.compiled import InputFile, edited_files
+from resolver.publishing.compiled import InputFile
 from resolver.publishing.image_store import ImageStore, hash_file
 
 
@@ -39,12 +38,6 @@ def changed_lists(place: Place, own: Iterable[InputFile]) -> list[InputFile]:
     note = ImageStore(place.state_dir).last_good()
     served = {} if note is None else {entry.path: entry.sha256 for entry in note.inputs}
     return [entry for entry in list(own)[1:] if served.get(entry.path) != entry.sha256]
-
-
-def serves(place: Place, own: Iterable[InputFile]) -> bool:
-    """Whether these files, octet for octet, are what serves."""
-    note = ImageStore(place.state_dir).last_good()
-    return note is not None and content_hash(edited_files(place.state_dir, note.inputs)) == content_hash(own)
 
 
 def hashes_of(own: Iterable[InputFile]) -> dict[str, str]:

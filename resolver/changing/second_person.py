@@ -27,7 +27,7 @@ from resolver.changing.blocklist import (
     require_base,
     require_writable,
 )
-from resolver.changing.own_files import changed_lists, hashes_of, own_files, serves
+from resolver.changing.own_files import changed_lists, hashes_of, own_files
 from resolver.changing.proposals import EXPIRES_S, Proposal, State
 from resolver.changing.reasons import read_reason, shown_name
 from resolver.changing.refusal import Kind, Refused
@@ -42,6 +42,7 @@ from resolver.publishing.approvals import (
 )
 from resolver.publishing.compiled import Compiled, InputFile
 from resolver.publishing.image_store import ImageStore
+from resolver.publishing.second_person import served_content
 from resolver.publishing.served_text import TextLost, served_text
 from resolver.suggestions.decisions import ACCEPTED, Decision, DecisionsUnusable, decide
 from resolver.wire.names import name_from_text
@@ -160,10 +161,10 @@ def as_json(proposal: Proposal, now: float, *, is_current: bool) -> dict[str, An
 
 def waiting_file(place: Place, text: Text) -> dict[str, Any] | None:
     """The edit of the files themselves that waits for a second person; None: there is none."""
-    if not place.two_person or ImageStore(place.state_dir).last_good() is None:
+    if not place.two_person or served_content(place.state_dir) is None:
         return None
     own = own_files(place, text)
-    if serves(place, own) or _is_approved(place, own):
+    if served_content(place.state_dir) == content_hash(own) or _is_approved(place, own):
         return None
     before, lists = _served(place, text), changed_lists(place, own)
     told = difference_of(place.blocklist, before, text.octets, place.now())
@@ -192,10 +193,12 @@ def waiting_file(place: Place, text: Text) -> dict[str, Any] | None:
 
 def require_lists(place: Place) -> None:
     """Raises Refused where a list's file was edited and waits: an approval is for the lists as they stand."""
-    if ImageStore(place.state_dir).last_good() is None:
+    if served_content(place.state_dir) is None:
         return
     own = own_files(place, read_text(place))
     lists = changed_lists(place, own)
+    if served_content(place.state_dir) == content_hash(own):
+        return
     if lists and not _is_approved(place, own):
         detail = f"{lists[0].path} was edited, and waits for a second person itself"
         raise Refused(Kind.CONFLICT, detail, "have that approved, or take it back, first")

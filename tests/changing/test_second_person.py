@@ -16,8 +16,11 @@ from resolver.changing.proposals import EXPIRES_S, OPEN_MAX
 from resolver.changing.refusal import Kind, Refused
 from resolver.changing.second_person import Wanted, make_change
 from resolver.publishing.approvals import Approval, add_approval, content_hash, read_approvals
-from resolver.publishing.image_store import hash_file
+from resolver.publishing.compiled import InputFile
+from resolver.publishing.history import Generation, history_path, open_history
+from resolver.publishing.image_store import hash_file, note_path
 from resolver.publishing.publisher import Publisher
+from resolver.publishing.second_person import served_content
 from tests.support.publisher_rig import Stage, entry, play
 
 ANN = Author("ann", "api", may_approve=True)
@@ -319,6 +322,42 @@ def test_first_policy_needs_nobody(office: Office) -> None:
         assert office.stage.blocks("alpha")
 
     office.play(story)
+
+
+@pytest.mark.parametrize("fault", ["damaged", "gone"])
+def test_note_that_is_lost_does_not_turn_the_rule_off(office: Office, fault: str) -> None:
+    note = note_path(office.stage.state)
+
+    async def story(publisher: Publisher) -> None:
+        record(office.stage.state, hash_file(office.stage.blocklist))
+        note.write_text("{")
+        if fault == "gone":
+            note.unlink()
+        office.stage.write(entry("alpha"), entry("beta"), entry("gamma"))
+        assert not await publisher.reload_if_changed() and not office.stage.blocks("gamma")
+        [waiting] = office.do(BOB, "proposals")["items"]
+        office.do(BOB, "approve", id=waiting["id"])
+        assert await publisher.reload_if_changed() and office.stage.blocks("gamma")
+
+    office.play(story)
+
+
+def test_what_served_is_known_from_the_history_where_the_note_is_damaged(tmp_path: Path) -> None:
+    assert served_content(tmp_path) is None and served_content(tmp_path / "none") is None
+    note_path(tmp_path).write_text("{")
+    assert served_content(tmp_path) == ""
+    file = InputFile("blocklist.yaml", "aa", 1)
+    record(tmp_path, file)
+    assert served_content(tmp_path) == content_hash([file])
+    note_path(tmp_path).unlink()
+    history_path(tmp_path).write_bytes(b"no database")
+    assert served_content(tmp_path) == ""
+
+
+def record(state_dir: Path, file: InputFile) -> None:
+    with open_history(state_dir, create=True) as history:
+        content = content_hash([file])
+        history.add(Generation(0, 1.0, content, file.sha256, "ann", "apply", "", {}, {}, False), None)
 
 
 def test_proposals_survive_a_restart_and_expire(office: Office) -> None:
