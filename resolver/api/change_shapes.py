@@ -164,6 +164,7 @@ class Proposal(Shape):
     files: dict[str, str] = Field(
         description="SHA-256 of the blocklist and of each local list that it names: an approval is for these."
     )
+    warnings: list[str] = Field(description="What the check of it remarked when it was proposed.")
     decided_by: str
     decided_at: Moment | None
     decided_reason: str

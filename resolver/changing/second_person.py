@@ -52,6 +52,8 @@ FILE_PREFIX = "file-"
 FILE_ID_CHARS = 32
 """So many that nobody finds two contents with the same id, and swaps them."""
 
+WARNINGS_KEPT_MAX = 100
+
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
@@ -107,6 +109,7 @@ def make_change(place: Place, author: Author, now: Text, wanted: Wanted) -> dict
         headline=told["headline"],
         words=told["words"],
         files=hashes_of(compiled.own_inputs),
+        warnings=tuple(warnings[:WARNINGS_KEPT_MAX]),
         is_forced=wanted.is_forced,
         about=wanted.about or (str(wanted.rolled_back_to) if wanted.rolled_back_to else ""),
     )
@@ -153,6 +156,7 @@ def as_json(proposal: Proposal, now: float, *, is_current: bool) -> dict[str, An
         "headline": proposal.headline,
         "words": proposal.words,
         "files": dict(proposal.files),
+        "warnings": list(proposal.warnings),
         "decided_by": proposal.decided_by,
         "decided_at": iso_moment(proposal.decided_at) if proposal.decided_at else None,
         "decided_reason": proposal.decided_reason,
@@ -185,6 +189,7 @@ def waiting_file(place: Place, text: Text) -> dict[str, Any] | None:
         "headline": told["headline"],
         "words": words,
         "files": hashes_of(own),
+        "warnings": [],
         "decided_by": "",
         "decided_at": None,
         "decided_reason": "",

@@ -274,6 +274,26 @@ def test_list_of_a_proposal_is_approved_as_it_was_when_it_was_proposed(office: O
     office.play(story)
 
 
+def test_approver_sees_where_answers_lead_and_what_was_remarked(office: Office) -> None:
+    """However many names stand beside it."""
+    hole = {
+        "do": "add-exchange",
+        "id": "zeta",
+        "keys": {"name": "Zeta", "order": "one", "action": "sinkhole", "sinkhole": {"ipv4": "192.0.2.66"}},
+        "domains": ["z.example"],
+    }
+    many = [f"{'n' * 60}{number:03}.example" for number in range(500)]
+
+    async def story(publisher: Publisher) -> None:
+        proposed = office.edit(EVE, ADD | {"domains": many}, hole)
+        [seen] = office.do(BOB, "proposals")["items"]
+        assert "action: sinkhole\n" in seen["words"] and "192.0.2.66" in seen["words"]
+        assert "more" in seen["words"].splitlines()[-1]
+        assert seen["warnings"] == proposed["warnings"]
+
+    office.play(story)
+
+
 def test_approval_of_a_proposal_is_none_of_a_list_that_was_edited_beside_it(office: Office) -> None:
     stage = office.stage
     ads = stage.folder / "ads.txt"

@@ -381,6 +381,8 @@ export interface Proposal {
   words: string
   /** Path and SHA-256 of each file that an approval is for. */
   files: Record<string, string>
+  /** What the check of it remarked. */
+  warnings: string[]
   decided_by: string
   decided_at: string | null
   decided_reason: string
