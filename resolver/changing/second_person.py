@@ -9,6 +9,7 @@ is checked again when it is approved, for meanwhile the world has gone on.
 from __future__ import annotations
 
 import contextlib
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -53,6 +54,9 @@ FILE_ID_CHARS = 32
 """So many that nobody finds two contents with the same id, and swaps them."""
 
 WARNINGS_KEPT_MAX = 100
+EDITORS_JOINED = ", "
+"""Between the owners of files that wait."""
+_AS_WHOM = re.compile(r" \(as [^()]*\)$")
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +99,11 @@ def make_change(place: Place, author: Author, now: Text, wanted: Wanted) -> dict
         put(place, wanted.after, compiled, standing, now)
         done = {"state": "applied", "proposal": None, "base": Text(wanted.after).sha256}
         return {**done, **told, "warnings": warnings}
-    require_lists(place)
+    if wanted.kind == "rollback":
+        # Nothing of an edit that waits is in it, but for lists.
+        require_lists(place)
+    else:
+        require_nothing_waits(place, now)
     proposal = Proposal(
         id=proposals.new_id(),
         kind=wanted.kind,
@@ -173,19 +181,21 @@ def waiting_file(place: Place, text: Text) -> dict[str, Any] | None:
     before, lists = _served(place, text), changed_lists(place, own)
     told = difference_of(place.blocklist, before, text.octets, place.now())
     words = "\n".join([told["words"], *(f"list file changed: {entry.path}" for entry in lists)])
-    changed_by = Path(lists[0].path) if before == text.octets and lists else place.blocklist
-    stat = changed_by.stat()
+    edited = [Path(entry.path) for entry in lists if entry.sha256]
+    if before != text.octets or not edited:
+        edited.insert(0, place.blocklist)
+    stats = [path.stat() for path in edited]
     return {
         "id": f"{FILE_PREFIX}{content_hash(own)[:FILE_ID_CHARS]}",
         "kind": "file",
-        "who": user_name(stat.st_uid),
-        "at": iso_moment(stat.st_mtime),
+        "who": EDITORS_JOINED.join(dict.fromkeys(user_name(stat.st_uid) for stat in stats)),
+        "at": iso_moment(max(stat.st_mtime for stat in stats)),
         "expires_at": None,
         "reason": "",
         "state": State.OPEN.value,
         "base_changed": False,
         "forced": False,
-        "about": str(changed_by),
+        "about": str(edited[0]),
         "headline": told["headline"],
         "words": words,
         "files": hashes_of(own),
@@ -194,6 +204,17 @@ def waiting_file(place: Place, text: Text) -> dict[str, Any] | None:
         "decided_at": None,
         "decided_reason": "",
     }
+
+
+def require_nothing_waits(place: Place, text: Text) -> None:
+    """Raises Refused where the files were edited and that waits.
+
+    A change on top of it would have it approved, perhaps by whoever made it, under another one's name.
+    """
+    if (waiting := waiting_file(place, text)) is None:
+        return
+    detail = f"{waiting['about']} was edited by {waiting['who']}, and waits for a second person itself"
+    raise Refused(Kind.CONFLICT, detail, "have that approved, or take it back, first")
 
 
 def require_lists(place: Place) -> None:
@@ -282,8 +303,12 @@ def accepted(place: Place, proposal: Proposal) -> None:
 
 
 def same_person(one: str, other: str) -> bool:
-    """Whether two names may be one person's."""
-    return one.strip().casefold() == other.strip().casefold()
+    """Whether two names may be one person's: `ann (as root)` is ann."""
+    return _person(one) == _person(other)
+
+
+def _person(name: str) -> str:
+    return _AS_WHOM.sub("", name.strip()).strip().casefold()
 
 
 def _approve_file(place: Place, author: Author, name: str, text: Text, why: str) -> dict[str, Any]:
@@ -291,7 +316,7 @@ def _approve_file(place: Place, author: Author, name: str, text: Text, why: str)
     waiting = waiting_file(place, text)
     if waiting is None or waiting["id"] != name:
         raise Refused(Kind.CONFLICT, "the file has changed since, or serves already", "look at it again")
-    if same_person(waiting["who"], author.name):
+    if any(same_person(one, author.name) for one in waiting["who"].split(EDITORS_JOINED)):
         raise Refused(Kind.FORBIDDEN, f"{author.name} edited it: another one must approve it")
     compiled = checked(place, text.octets, force=False)
     require_same(waiting["files"], compiled)

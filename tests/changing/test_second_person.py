@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from pathlib import Path
@@ -27,6 +28,7 @@ ANN = Author("ann", "api", may_approve=True)
 BOB = Author("bob", "api", may_approve=True)
 EVE = Author("eve", "api")
 """An editor, who may not approve."""
+NAMING_ADS = "lists: [{name: ads, path: ads.txt}]\n"
 ADD = {"do": "add-domains", "id": "alpha", "domains": ["more.example"]}
 
 
@@ -140,6 +142,60 @@ def test_whoever_edited_the_file_cannot_approve_it(office: Office, monkeypatch: 
     office.play(story)
 
 
+def test_whoever_edited_any_of_the_files_cannot_approve_them(
+    office: Office, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ads = office.stage.folder / "ads.txt"
+    owners = {0: "ann", 12: "bob"}
+    stat = Path.stat
+
+    def by_owner(path: Path, **more: Any) -> Any:
+        found = stat(path, **more)
+        return os.stat_result([*found[:4], 12, *found[5:10]]) if path == ads else found
+
+    monkeypatch.setattr("resolver.changing.second_person.user_name", lambda uid: owners.get(uid, "ann"))
+
+    async def story(publisher: Publisher) -> None:
+        ads.write_text("ads.example\n")
+        office.stage.write(entry("alpha"), entry("beta"), rest=NAMING_ADS)
+        with monkeypatch.context() as patched:
+            patched.setattr(Path, "stat", by_owner)
+            [waiting] = office.do(BOB, "proposals")["items"]
+            assert waiting["who"] == "ann, bob"
+            for who in (ANN, BOB, replace(BOB, name="Bob (as root)")):
+                with pytest.raises(Refused, match="another one must approve it"):
+                    office.do(who, "approve", id=waiting["id"])
+            office.do(replace(BOB, name="carol"), "approve", id=waiting["id"])
+
+    office.play(story)
+
+
+def test_nothing_is_proposed_on_top_of_an_edit_that_waits_but_to_go_back(office: Office) -> None:
+    async def story(publisher: Publisher) -> None:
+        old = office.stage.blocklist.read_bytes()
+        office.stage.write(entry("alpha"), entry("beta"), entry("gamma"))
+        with pytest.raises(Refused, match="waits for a second person itself") as refused:
+            office.edit(EVE, ADD)
+        assert refused.value.kind is Kind.CONFLICT
+        with alone(office.place) as now:
+            make_change(office.place, ANN, now, Wanted("rollback", old, "why", rolled_back_to=1))
+
+    office.play(story)
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "is_same"),
+    [
+        ("ann (as root)", "Ann", True),
+        ("ann", " ann ", True),
+        ("ann", "anna", False),
+        ("root", "ann (as root)", False),
+    ],
+)
+def test_person_is_one_whatever_they_act_as(one: str, other: str, is_same: bool) -> None:
+    assert second_person.same_person(one, other) is is_same
+
+
 def test_force_on_the_machine_overrules_that_two_are_needed_and_is_recorded(office: Office) -> None:
     async def story(publisher: Publisher) -> None:
         office.stage.write(entry("alpha"), entry("beta"), entry("gamma"))
@@ -207,9 +263,6 @@ def test_list_edited_while_a_forced_text_serves_waits_all_the_same(office: Offic
         assert await publisher.reload_if_changed() and stage.blocks("news")
 
     office.play(story)
-
-
-NAMING_ADS = "lists: [{name: ads, path: ads.txt}]\n"
 
 
 def test_list_that_an_edited_file_names_anew_is_approved_with_its_content(office: Office) -> None:
