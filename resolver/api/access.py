@@ -4,8 +4,9 @@ Knows: what each request needs, and says of itself.  Does not know: the pages, w
 Theory: reading is open to who asks from this machine, and to nobody else without a token.  A proxy on this
 machine speaks for somebody else; a browser may speak for a page from anywhere, and its `Origin` and
 `Sec-Fetch-Site` say so.  Nothing here goes by a cookie, so no page can use what another one has.  Wrong
-tokens cost their sender: after some, its tokens are not looked at for a while, right ones neither.  The same
-wrong token costs once: who repeats it learns nothing, and is mostly a program or a page with an old one.
+tokens cost their sender: after some different ones, it is told to wait.  A right one is always heard: else
+anybody behind the same address keeps others from ending a pause.  The same wrong token costs once: who
+repeats it learns nothing, and is mostly a program or a page with an old one.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ FORWARDED: Final = ("forwarded", "x-forwarded-for", "x-forwarded-host", "x-real-
 FROM_ELSEWHERE: Final = ("cross-site", "same-site")
 """Of `Sec-Fetch-Site`: another site, or another host or port of this one."""
 GUESSES_MAX: Final = 10
-"""Different wrong tokens of one client (IPv6: of one /64) before its tokens are not looked at."""
+"""Different wrong tokens of one client (IPv6: of one /64) before it is told to wait."""
 GUESS_EVERY_S: Final = 6.0
 """After that, one more in so long."""
 GUESSERS_MAX: Final = 4_096
@@ -107,11 +108,11 @@ class Guard:
 
     def _shown(self, authorization: str, address: str) -> Caller:
         key = client_of(address)
-        if not self._guesses.may_try(key):
-            raise Refusal(Kind.GUESSES, "tokens of this address are not looked at for a while")
         found = _BEARER.fullmatch(authorization)
         caller = None if found is None else self.tokens.caller_with(found[1])
         if caller is None:
+            if not self._guesses.may_try(key):
+                raise Refusal(Kind.GUESSES, "too many wrong tokens came from this address; wait a while")
             # What is longer than any token differs in nothing that counts.
             if self._guesses.note(key, found[1][: TOKEN_CHARS_MAX + 1] if found else ""):
                 _log.warning("somebody tries tokens", extra={"address": address})
@@ -140,7 +141,7 @@ class Guesses:
         """Client -> how full its bucket was, when, and hashes of what it showed."""
 
     def may_try(self, client: str) -> bool:
-        """Whether a token of this client is looked at."""
+        """Whether this client is told that a token is wrong, and it is counted."""
         return self._fill(client) <= GUESSES_MAX - 1
 
     def note(self, client: str, token: str) -> bool:

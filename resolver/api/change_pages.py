@@ -40,7 +40,7 @@ TWO_PERSON = (
 )
 ACCEPTED = 202
 
-_PROPOSAL = {"id": PathPart("Of the proposal.", r"[0-9a-f]{12}|file-[0-9a-f]{16}", "0123456789ab")}
+_PROPOSAL = {"id": PathPart("Of the proposal.", r"[0-9a-f]{12}|file-[0-9a-f]{32}", "0123456789ab")}
 _GENERATION = {"generation": PathPart("Its number in the history.", r"[0-9]{1,9}", "1")}
 _LIST = {"name": PathPart("As the blocklist has it.", IDENTIFIER, "ads")}
 _NAME = {"name": PathPart("As it is suggested.", r"[A-Za-z0-9._-]{1,253}", "acme-login.example")}

@@ -161,6 +161,10 @@ class Proposal(Shape):
     about: str
     headline: str
     words: str
+    files: dict[str, str] = Field(
+        description="SHA-256 of the blocklist and of each local list that it names: an approval is for these."
+    )
+    warnings: list[str] = Field(description="What the check of it remarked when it was proposed.")
     decided_by: str
     decided_at: Moment | None
     decided_reason: str

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, is_dataclass
 from datetime import UTC, datetime
 from ipaddress import IPv4Address, IPv6Address, ip_address
@@ -20,7 +20,7 @@ from typing import Any, Literal
 from resolver.blocklist.conflicts import entry_text
 from resolver.blocklist.downloads import Download
 from resolver.blocklist.rules import Blocklist, ListSpec, Order
-from resolver.policy.verdict import PolicyRule
+from resolver.policy.verdict import Mode, PolicyAction, PolicyRule
 from resolver.wire.names import name_to_text
 from resolver.wire.numbers import ExtendedError
 
@@ -37,6 +37,27 @@ _DOWNLOAD_FACTS = (
     "tsig",
     "tls_ca",
 )
+
+_TOLD_OF_EXCHANGE = {
+    "orders": None,
+    "action": PolicyAction.NXDOMAIN.value,
+    "mode": Mode.ENFORCE.value,
+    "from": None,
+    "until": None,
+    "phases": None,
+    "sinkhole": None,
+    "local_data": None,
+}
+"""What is told of an exchange or list that is gained or lost, where it is something else than this."""
+_TOLD_OF_LIST = {"path": None, "url": None, "kind": None, **_TOLD_OF_EXCHANGE, "access": None, "tsig": None}
+_TOLD_OF_ORDER = {
+    "imposed_by": None,
+    "measure": None,
+    "mode": None,
+    "from": None,
+    "until": None,
+    "confidential": None,
+}
 
 Kind = Literal["gained", "lost", "changed"]
 KINDS: tuple[Kind, ...] = ("gained", "lost", "changed")
@@ -59,7 +80,7 @@ class EntryChange:
     name: str
     kind: Kind
     properties: tuple[PropertyChange, ...] = ()
-    """Of a gained or lost entry: none."""
+    """Of a gained or lost entry: those that are not as is usual."""
     gained: tuple[str, ...] = ()
     """Names and networks as the file has them, sorted."""
     lost: tuple[str, ...] = ()
@@ -104,15 +125,21 @@ class Difference:
         return counts
 
     def as_json(self, *, names_max: int | None = None) -> dict[str, Any]:
-        """All of it; beyond `names_max` names and entries, the rest is only counted (`left_out`)."""
+        """All of it; beyond `names_max` names and entries, the rest is only counted (`left_out`).
+
+        Names of exchanges go first: what is opened, and what an answer leads to, is not hidden behind them.
+        """
         budget = _Budget(names_max)
+        heads = {
+            section: budget.heads(getattr(self, section))
+            for section in ("exceptions", "lists", "orders", "exchanges")
+        }
+        for section in ("exceptions", "exchanges"):
+            budget.add_names(heads[section], getattr(self, section))
         return {
             "summary": self.summary(),
             "properties": [_property_json(change) for change in self.properties],
-            "exchanges": budget.entries(self.exchanges),
-            "exceptions": budget.entries(self.exceptions),
-            "lists": budget.entries(self.lists),
-            "orders": budget.entries(self.orders),
+            **{section: heads[section] for section in ("exchanges", "exceptions", "lists", "orders")},
             "left_out": budget.left_out,
         }
 
@@ -124,18 +151,24 @@ class _Budget:
         self._left = names_max
         self.left_out = 0
 
-    def entries(self, changes: Sequence[EntryChange]) -> list[dict[str, Any]]:
+    def heads(self, changes: Sequence[EntryChange]) -> list[dict[str, Any]]:
+        """Entries with their properties, and no names yet."""
         return [
             {
                 "id": change.id,
                 "name": change.name,
                 "change": change.kind,
                 "properties": [_property_json(item) for item in self._take(change.properties)],
-                "gained": list(self._take(change.gained)),
-                "lost": list(self._take(change.lost)),
+                "gained": [],
+                "lost": [],
             }
             for change in self._take(changes)
         ]
+
+    def add_names(self, heads: list[dict[str, Any]], changes: Sequence[EntryChange]) -> None:
+        """Give `heads`, which were made of the first of `changes`, their names."""
+        for head, change in zip(heads, changes, strict=False):
+            head["gained"], head["lost"] = list(self._take(change.gained)), list(self._take(change.lost))
 
     def _take(self, items: Sequence[Any]) -> Sequence[Any]:
         if self._left is None:
@@ -160,10 +193,12 @@ def compare(old: Blocklist | None, new: Blocklist) -> Difference:
         lists=_compare_entries(
             {spec.name: _list_facts(spec, old) for spec in old.lists} if old else {},
             {spec.name: _list_facts(spec, new) for spec in new.lists},
+            _TOLD_OF_LIST,
         ),
         orders=_compare_entries(
             {key: _order_facts(order) for key, order in old.orders.items()} if old else {},
             {key: _order_facts(order) for key, order in new.orders.items()},
+            _TOLD_OF_ORDER,
         ),
         exceptions=_compare_exceptions(old, new),
         properties=contact + (_changes(_rail_facts(old), _rail_facts(new)) if old else ()),
@@ -222,9 +257,9 @@ def _compare_exchanges(
         properties: tuple[PropertyChange, ...] = ()
         kind: Kind = "changed"
         if label not in before:
-            kind = "gained"
+            kind, properties = "gained", _whole(_rule_facts(after[label]), _TOLD_OF_EXCHANGE)
         elif label not in after:
-            kind = "lost"
+            kind, properties = "lost", _whole(_rule_facts(before[label]), _TOLD_OF_EXCHANGE, is_lost=True)
         else:
             assert old is not None
             was = {**_rule_facts(before[label]), "aliases": _aliases_text(old, label)}
@@ -282,18 +317,35 @@ def _dates_text(rule: PolicyRule) -> str:
 
 
 def _compare_entries(
-    before: dict[str, dict[str, str | None]], after: dict[str, dict[str, str | None]]
+    before: dict[str, dict[str, str | None]],
+    after: dict[str, dict[str, str | None]],
+    told: Mapping[str, str | None],
 ) -> tuple[EntryChange, ...]:
     changes = []
     for key in dict.fromkeys((*after, *before)):
         name = (after.get(key) or before[key]).get("title") or key
         if key not in before:
-            changes.append(EntryChange(key, name, "gained"))
+            changes.append(EntryChange(key, name, "gained", _whole(after[key], told)))
         elif key not in after:
-            changes.append(EntryChange(key, name, "lost"))
+            changes.append(EntryChange(key, name, "lost", _whole(before[key], told, is_lost=True)))
         elif properties := _changes(before[key], after[key]):
             changes.append(EntryChange(key, name, "changed", properties))
     return tuple(changes)
+
+
+def _whole(
+    facts: dict[str, str | None], told: Mapping[str, str | None], *, is_lost: bool = False
+) -> tuple[PropertyChange, ...]:
+    """What an entry that is gained or lost has; `told`: which properties, where they are not like this."""
+    usual = {**told}
+    if facts.get("action") != PolicyAction.SINKHOLE.value:
+        usual.pop("sinkhole", None)
+    if facts.get("url"):
+        usual.pop("path", None)
+    found = [(name, facts[name]) for name in usual if facts[name] != usual[name]]
+    return tuple(
+        PropertyChange(name, value if is_lost else None, None if is_lost else value) for name, value in found
+    )
 
 
 def _changes(before: dict[str, str | None], after: dict[str, str | None]) -> tuple[PropertyChange, ...]:

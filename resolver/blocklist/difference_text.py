@@ -50,10 +50,12 @@ def effect_lines(difference: dict[str, Any]) -> list[str]:
 def _text_lines(difference: dict[str, Any]) -> Iterator[str]:
     for change in difference["properties"]:
         yield f"~ {_property_text(change)}"
-    for section in ("exchanges", "exceptions", "lists", "orders"):
+    # The longest last: where a text is cut, what is opened is still there.
+    for section in ("exceptions", "lists", "orders", "exchanges"):
         for entry in difference[section]:
             yield f"{_SIGNS[entry['change']]} {_title(section, entry)}"
-            yield from (f"    {_property_text(change)}" for change in entry["properties"])
+            said = _property_text if entry["change"] == "changed" else _whole_property
+            yield from (f"    {said(change)}" for change in entry["properties"])
             yield from (f"    + {with_unicode(name)}" for name in entry["gained"])
             yield from (f"    - {with_unicode(name)}" for name in entry["lost"])
     if difference["left_out"]:
@@ -70,6 +72,11 @@ def _title(section: str, entry: dict[str, Any]) -> str:
 
 def _property_text(change: dict[str, Any]) -> str:
     return f"{change['name']}: {_shown(change['old'])} -> {_shown(change['new'])}"
+
+
+def _whole_property(change: dict[str, Any]) -> str:
+    """Of an entry that is gained or lost."""
+    return f"{change['name']}: {_shown(change['old'] if change['new'] is None else change['new'])}"
 
 
 def _shown(value: str | None) -> str:

@@ -82,16 +82,24 @@ class Text:
 def alone(place: Place) -> Iterator[Text]:
     """Be the only one who changes the blocklist; gives what stands there.  Raises Refused."""
     try:
-        with as_owner_of(place.state_dir) as folder:
-            folder.mkdir(parents=True, exist_ok=True)
-            lock = locked(folder / LOCK_FILE)
-            lock.__enter__()
+        lock = lock_of_changes(place.state_dir)
+        lock.__enter__()
     except OSError as error:
         raise Refused(Kind.UNWRITABLE, f"{place.state_dir}: {error.strerror or error}") from None
     try:
         yield read_text(place)
     finally:
         lock.__exit__(None, None, None)
+
+
+@contextlib.contextmanager
+def lock_of_changes(state_dir: Path) -> Iterator[None]:
+    """The lock alone, for whoever finds out otherwise what stands there.  Raises OSError."""
+    with contextlib.ExitStack() as held:
+        with as_owner_of(state_dir) as folder:
+            folder.mkdir(parents=True, exist_ok=True)
+            held.enter_context(locked(folder / LOCK_FILE))
+        yield
 
 
 def read_text(place: Place) -> Text:

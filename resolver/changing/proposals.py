@@ -16,8 +16,8 @@ import json
 import math
 import re
 import secrets
-from collections.abc import Callable
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, field, replace
 from enum import StrEnum
 from pathlib import Path
 from typing import Any, Final
@@ -70,6 +70,10 @@ class Proposal:
     headline: str
     words: str
     """The difference to what served when it was made."""
+    files: Mapping[str, str] = field(default_factory=dict)
+    """Path -> SHA-256 of the blocklist that it makes, and of each local list that this names."""
+    warnings: tuple[str, ...] = ()
+    """What the check of it remarked."""
     is_forced: bool = False
     """A safety rail objects, and it is meant all the same."""
     about: str = ""
@@ -115,6 +119,8 @@ def _read(folder: Path, name: str) -> Proposal | None:
         if proposal.id != name or not all(map(_is_number, (proposal.at, proposal.expires_at))):
             return None
         shown: dict[str, Any] = {key: printable(getattr(proposal, key)) for key in _SHOWN}
+        shown["warnings"] = tuple(printable(str(warning)) for warning in proposal.warnings)
+        shown["files"] = {str(path): str(sha256) for path, sha256 in proposal.files.items()}
     except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
         return None
     return replace(proposal, **shown)

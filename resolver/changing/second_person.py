@@ -9,10 +9,9 @@ is checked again when it is approved, for meanwhile the world has gone on.
 from __future__ import annotations
 
 import contextlib
-import hashlib
-import json
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +28,7 @@ from resolver.changing.blocklist import (
     require_base,
     require_writable,
 )
+from resolver.changing.own_files import changed_lists, hashes_of, own_files
 from resolver.changing.proposals import EXPIRES_S, Proposal, State
 from resolver.changing.reasons import read_reason, shown_name
 from resolver.changing.refusal import Kind, Refused
@@ -40,17 +40,23 @@ from resolver.publishing.approvals import (
     add_approval,
     approvals_of,
     content_hash,
-    read_approvals,
 )
-from resolver.publishing.compiled import InputFile, edited_files
-from resolver.publishing.image_store import ImageStore, hash_file
+from resolver.publishing.compiled import Compiled, InputFile
+from resolver.publishing.image_store import ImageStore
+from resolver.publishing.second_person import served_content
 from resolver.publishing.served_text import TextLost, served_text
 from resolver.suggestions.decisions import ACCEPTED, Decision, DecisionsUnusable, decide
 from resolver.wire.names import name_from_text
 
 FILE_PREFIX = "file-"
 """Begins the id of an edit that somebody made in the file itself."""
-FILE_ID_CHARS = 16
+FILE_ID_CHARS = 32
+"""So many that nobody finds two contents with the same id, and swaps them."""
+
+WARNINGS_KEPT_MAX = 100
+EDITORS_JOINED = ", "
+"""Between the owners of files that wait."""
+_AS_WHOM = re.compile(r" \(as [^()]*\)$")
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +99,11 @@ def make_change(place: Place, author: Author, now: Text, wanted: Wanted) -> dict
         put(place, wanted.after, compiled, standing, now)
         done = {"state": "applied", "proposal": None, "base": Text(wanted.after).sha256}
         return {**done, **told, "warnings": warnings}
-    require_lists(place)
+    if wanted.kind == "rollback":
+        # Nothing of an edit that waits is in it, but for lists.
+        require_lists(place)
+    else:
+        require_nothing_waits(place, now)
     proposal = Proposal(
         id=proposals.new_id(),
         kind=wanted.kind,
@@ -106,6 +116,8 @@ def make_change(place: Place, author: Author, now: Text, wanted: Wanted) -> dict
         sha256=Text(wanted.after).sha256,
         headline=told["headline"],
         words=told["words"],
+        files=hashes_of(compiled.own_inputs),
+        warnings=tuple(warnings[:WARNINGS_KEPT_MAX]),
         is_forced=wanted.is_forced,
         about=wanted.about or (str(wanted.rolled_back_to) if wanted.rolled_back_to else ""),
     )
@@ -151,6 +163,8 @@ def as_json(proposal: Proposal, now: float, *, is_current: bool) -> dict[str, An
         "about": proposal.about,
         "headline": proposal.headline,
         "words": proposal.words,
+        "files": dict(proposal.files),
+        "warnings": list(proposal.warnings),
         "decided_by": proposal.decided_by,
         "decided_at": iso_moment(proposal.decided_at) if proposal.decided_at else None,
         "decided_reason": proposal.decided_reason,
@@ -159,70 +173,81 @@ def as_json(proposal: Proposal, now: float, *, is_current: bool) -> dict[str, An
 
 def waiting_file(place: Place, text: Text) -> dict[str, Any] | None:
     """The edit of the files themselves that waits for a second person; None: there is none."""
-    note = ImageStore(place.state_dir).last_good() if place.two_person else None
-    if note is None:
+    if not place.two_person or served_content(place.state_dir) is None:
         return None
-    serves = _served(place, text)
-    lists = _changed_lists(place.state_dir, note.inputs)
-    if (serves == text.octets and not lists) or _is_approved(place, text, note.inputs, lists):
+    own = own_files(place, text)
+    if served_content(place.state_dir) == content_hash(own) or _is_approved(place, own):
         return None
-    told = difference_of(place.blocklist, serves, text.octets, place.now())
-    words = "\n".join([told["words"], *(f"list file changed: {path}" for path in lists)])
-    seen = hashlib.sha256(json.dumps([text.sha256, sorted(lists.items())]).encode()).hexdigest()
-    changed_by = place.blocklist if serves != text.octets else Path(next(iter(lists)))
-    stat = changed_by.stat()
+    before, lists = _served(place, text), changed_lists(place, own)
+    told = difference_of(place.blocklist, before, text.octets, place.now())
+    words = "\n".join([told["words"], *(f"list file changed: {entry.path}" for entry in lists)])
+    edited = [Path(entry.path) for entry in lists if entry.sha256]
+    if before != text.octets or not edited:
+        edited.insert(0, place.blocklist)
+    stats = [path.stat() for path in edited]
     return {
-        "id": f"{FILE_PREFIX}{seen[:FILE_ID_CHARS]}",
+        "id": f"{FILE_PREFIX}{content_hash(own)[:FILE_ID_CHARS]}",
         "kind": "file",
-        "who": user_name(stat.st_uid),
-        "at": iso_moment(stat.st_mtime),
+        "who": EDITORS_JOINED.join(dict.fromkeys(user_name(stat.st_uid) for stat in stats)),
+        "at": iso_moment(max(stat.st_mtime for stat in stats)),
         "expires_at": None,
         "reason": "",
         "state": State.OPEN.value,
         "base_changed": False,
         "forced": False,
-        "about": str(changed_by),
+        "about": str(edited[0]),
         "headline": told["headline"],
         "words": words,
+        "files": hashes_of(own),
+        "warnings": [],
         "decided_by": "",
         "decided_at": None,
         "decided_reason": "",
     }
 
 
+def require_nothing_waits(place: Place, text: Text) -> None:
+    """Raises Refused where the files were edited and that waits.
+
+    A change on top of it would have it approved, perhaps by whoever made it, under another one's name.
+    """
+    if (waiting := waiting_file(place, text)) is None:
+        return
+    detail = f"{waiting['about']} was edited by {waiting['who']}, and waits for a second person itself"
+    raise Refused(Kind.CONFLICT, detail, "have that approved, or take it back, first")
+
+
 def require_lists(place: Place) -> None:
     """Raises Refused where a list's file was edited and waits: an approval is for the lists as they stand."""
-    note = ImageStore(place.state_dir).last_good()
-    if note is None:
+    if served_content(place.state_dir) is None:
         return
-    text = read_text(place)
-    lists = _changed_lists(place.state_dir, note.inputs)
-    if lists and not _is_approved(place, text, note.inputs, lists):
-        detail = f"{next(iter(lists))} was edited, and waits for a second person itself"
+    own = own_files(place, read_text(place))
+    lists = changed_lists(place, own)
+    if served_content(place.state_dir) == content_hash(own):
+        return
+    if lists and not _is_approved(place, own):
+        detail = f"{lists[0].path} was edited, and waits for a second person itself"
         raise Refused(Kind.CONFLICT, detail, "have that approved, or take it back, first")
 
 
-def _is_approved(place: Place, text: Text, inputs: Sequence[InputFile], lists: dict[str, str]) -> bool:
+def _is_approved(place: Place, own: Sequence[InputFile]) -> bool:
     """Whether it is approved already, and only to be loaded."""
-    edited = edited_files(place.state_dir, inputs[1:])
-    now = [replace(entry, sha256=lists.get(entry.path, entry.sha256)) for entry in edited]
-    own = [replace(inputs[0], sha256=text.sha256), *now]
     approvals, _ = approvals_of(place.state_dir, own, ImageStore(place.state_dir).served())
-    if any(one.is_seconded for one in approvals):
-        return True
-    latest = read_approvals(place.state_dir)[-1:]
-    return any(one.approved_by and one.blocklist == text.sha256 for one in latest) and not lists
+    # One that forces what the text says counts for its rails whatever the lists are, and not for the lists.
+    return any(one.is_seconded and one.content == content_hash(own) for one in approvals)
 
 
-def _changed_lists(state_dir: Path, inputs: Sequence[InputFile]) -> dict[str, str]:
-    """Path -> hash of each list's file that people edit and that is not what serves."""
-    found = {}
-    for entry in edited_files(state_dir, inputs[1:]):
-        with contextlib.suppress(OSError):
-            now = hash_file(Path(entry.path)).sha256
-            if now != entry.sha256:
-                found[entry.path] = now
-    return found
+def require_same(seen: Mapping[str, str], compiled: Compiled) -> None:
+    """Raises Refused where the files that were checked are not those that were looked at.
+
+    `seen`: path -> hash.
+    """
+    now = hashes_of(compiled.own_inputs)
+    if now == seen:
+        return
+    changed = sorted(path for path in {**seen, **now} if seen.get(path) != now.get(path))
+    detail = f"{changed[0]} is not what it was when this was proposed"
+    raise Refused(Kind.CONFLICT, detail, "look at it again, or propose it anew")
 
 
 # Deciding.
@@ -253,6 +278,7 @@ def approve(
         if Text(after).sha256 != proposal.sha256:
             raise Refused(Kind.CONFLICT, "the text of the proposal is damaged", "propose it anew")
         compiled = checked(place, after, force=proposal.is_forced)
+        require_same(proposal.files, compiled)
         standing = Standing(
             proposal.who,
             author.via,
@@ -277,8 +303,12 @@ def accepted(place: Place, proposal: Proposal) -> None:
 
 
 def same_person(one: str, other: str) -> bool:
-    """Whether two names may be one person's."""
-    return one.strip().casefold() == other.strip().casefold()
+    """Whether two names may be one person's: `ann (as root)` is ann."""
+    return _person(one) == _person(other)
+
+
+def _person(name: str) -> str:
+    return _AS_WHOM.sub("", name.strip()).strip().casefold()
 
 
 def _approve_file(place: Place, author: Author, name: str, text: Text, why: str) -> dict[str, Any]:
@@ -286,9 +316,10 @@ def _approve_file(place: Place, author: Author, name: str, text: Text, why: str)
     waiting = waiting_file(place, text)
     if waiting is None or waiting["id"] != name:
         raise Refused(Kind.CONFLICT, "the file has changed since, or serves already", "look at it again")
-    if same_person(waiting["who"], author.name):
+    if any(same_person(one, author.name) for one in waiting["who"].split(EDITORS_JOINED)):
         raise Refused(Kind.FORBIDDEN, f"{author.name} edited it: another one must approve it")
     compiled = checked(place, text.octets, force=False)
+    require_same(waiting["files"], compiled)
     served = ImageStore(place.state_dir).served()
     approval = Approval(
         content=content_hash(compiled.own_inputs),

@@ -33,8 +33,12 @@ def difference_of(path: Path, before: bytes | None, after: bytes, now: float) ->
     new = _read(path, after)
     if new is None or (before is not None and old is None):
         return {"headline": NOT_KNOWN, "words": NOT_KNOWN}
-    told: dict[str, Any] = {**compare(old, new).as_json(names_max=NAMES_MAX), **_effects(old, new, now)}
-    words = as_text(told)
+    difference, effects, names_max = compare(old, new), _effects(old, new, now), NAMES_MAX
+    told: dict[str, Any] = {**difference.as_json(names_max=names_max), **effects}
+    while len(words := as_text(told)) > WORDS_CHARS_MAX and names_max > 1:
+        # Fewer names rather than a text that ends before what matters.
+        names_max //= 2
+        told = {**difference.as_json(names_max=names_max), **effects}
     cut = words[:WORDS_CHARS_MAX] + ("\n..." if len(words) > WORDS_CHARS_MAX else "")
     return {"headline": headline(told["summary"]), "words": cut}
 

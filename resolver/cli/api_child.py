@@ -22,8 +22,9 @@ from pathlib import Path
 from typing import Any, Final
 
 from resolver.audit.results import AuditResult, NameResult, Status, is_finding, load_last
+from resolver.blocklist.reader import read_blocklist
 from resolver.cli.files import BadInput
-from resolver.cli.find import found_in
+from resolver.cli.find import found_in, public_orders
 from resolver.cli.suggestions import desk_of, suggestion_json
 from resolver.config.settings import Settings
 from resolver.moments import iso_moment
@@ -103,7 +104,7 @@ def _proved(audit: AuditResult | None) -> dict[tuple[str, str], dict[str, int]]:
 def find(asked: Asked) -> dict[str, Any]:
     """What is called so."""
     found = found_in(Path(asked["blocklist"]), asked["text"], None, asked["wall"])
-    told = [one.as_json() for one in found if not one.is_confidential]
+    told = [{**one.as_json(), "orders": list(one.public_orders)} for one in found if not one.is_confidential]
     for one in told:
         del one["confidential"]
     return {"found": told[:FOUND_MAX], "more": max(0, len(told) - FOUND_MAX)}
@@ -198,6 +199,9 @@ def audit(asked: Asked) -> dict[str, Any]:
         raise NotThere("there is no audit yet that can be read")
     shared = found.shared()
     findings = [one for one in shared.names if is_finding(one)]
+    # What is not in the blocklist any more may have been confidential, too.
+    policy, _ = read_blocklist(Path(asked["blocklist"]), force=True)
+    public = frozenset[str]() if policy is None or not findings else public_orders(policy)
     return {
         "started_at": iso_moment(shared.started_at),
         "ended_at": iso_moment(shared.ended_at),
@@ -224,7 +228,7 @@ def audit(asked: Asked) -> dict[str, Any]:
             for server in shared.servers
         ],
         "finding_count": len(findings) + sum(shared.concealed.get(word, 0) for word in _FINDINGS),
-        "findings": [_finding(one) for one in findings[:FINDINGS_MAX]],
+        "findings": [_finding(one, public) for one in findings[:FINDINGS_MAX]],
         "lists_behind": [{"list": lag.list, "detail": printable(lag.text)} for lag in shared.lags],
     }
 
@@ -232,14 +236,14 @@ def audit(asked: Asked) -> dict[str, Any]:
 _FINDINGS: Final = ("uncovered", "overblocked", "unknown")
 
 
-def _finding(one: NameResult) -> dict[str, Any]:
+def _finding(one: NameResult, public: frozenset[str]) -> dict[str, Any]:
     fault = next(iter(one.gravest.faults), None)
     return {
         "name": printable(one.name),
         "form": one.form,
         "kind": one.kind,
         "source": printable(one.source),
-        "orders": list(one.orders),
+        "orders": [order for order in one.orders if order in public],
         "status": one.status.value,
         "detail": printable(one.gravest.reason),
         "question": None if fault is None else printable(fault.question),

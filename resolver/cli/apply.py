@@ -17,6 +17,7 @@ from resolver.blocklist.difference_text import as_text
 from resolver.blocklist.rails import FORCE_HINT, can_be_forced
 from resolver.changing.rolling_back import free_name, octets_of
 from resolver.cli.diff import effects, read_side, text_of
+from resolver.cli.edit import NOTHING_WRITTEN, while_alone
 from resolver.cli.files import EXIT_BAD_INPUT, EXIT_FINE, BadInput, print_problems, read_settings
 from resolver.cli.process import scratch_folder
 from resolver.cli.progress import long_work
@@ -65,40 +66,50 @@ def roll_back(
     try:
         why = _reason(force, reason, needs_force=False)
         settings, _ = read_settings(config)
-        path = settings.blocklist
-        current = octets_of(path) if path.exists() else None
-        if number is None:
-            number = _previous(settings, current)
-        text = text_of(settings.state_dir, number)
-        hint = f"if you mean it, run: exchange-resolver rollback {number} --reason '...'"
-        compiled = _checked(
-            settings, force=bool(why), text=text, shown_as=f"generation {number}", force_hint=hint
-        )
-        print(f"generation {number} replaces {path}:")
-        _say_difference(path, current, text)
-        unrecorded = None if current is None or _is_recorded(settings, current) else current
-        if dry_run:
-            if unrecorded is not None:
-                saved = free_name(path, unrecorded)
-                print(f"{path} is in no generation of the history: it would be saved as {saved}")
-            print("nothing was written")
-            return EXIT_FINE
-        with replacing(path) as new:
-            new.file.write(text)
-            if unrecorded is not None:
-                saved = free_name(path, unrecorded)
-                replace_file(saved, unrecorded, mode=path.stat().st_mode & 0o7777)
-                print(f"{path} was in no generation of the history: it is saved as {saved}")
-            # The approval first: the server may look at the new file at once.
-            _approve(settings, compiled, why, rolled_back_to=number)
+        with while_alone(None if dry_run else settings.state_dir):
+            written = _roll_back(settings, number, why, dry_run=dry_run)
     except BadInput as error:
         print_problems(error.problems)
         return EXIT_BAD_INPUT
     except OSError as error:
         print(f"rollback: {error}", file=sys.stderr)
         return EXIT_BAD_INPUT
-    print(f"written to {path}; a running server loads it within seconds")
+    done = f"written to {settings.blocklist}; a running server loads it within seconds"
+    print(done if written else NOTHING_WRITTEN)
     return EXIT_FINE
+
+
+def _roll_back(settings: Settings, number: int | None, why: str, *, dry_run: bool) -> bool:
+    """Check it and write it, while nobody else changes anything; whether it is written.
+
+    Raises BadInput and OSError.
+    """
+    path = settings.blocklist
+    current = octets_of(path) if path.exists() else None
+    if number is None:
+        number = _previous(settings, current)
+    text = text_of(settings.state_dir, number)
+    hint = f"if you mean it, run: exchange-resolver rollback {number} --reason '...'"
+    compiled = _checked(
+        settings, force=bool(why), text=text, shown_as=f"generation {number}", force_hint=hint
+    )
+    print(f"generation {number} replaces {path}:")
+    _say_difference(path, current, text)
+    unrecorded = None if current is None or _is_recorded(settings, current) else current
+    if dry_run:
+        if unrecorded is not None:
+            saved = free_name(path, unrecorded)
+            print(f"{path} is in no generation of the history: it would be saved as {saved}")
+        return False
+    with replacing(path) as new:
+        new.file.write(text)
+        if unrecorded is not None:
+            saved = free_name(path, unrecorded)
+            replace_file(saved, unrecorded, mode=path.stat().st_mode & 0o7777)
+            print(f"{path} was in no generation of the history: it is saved as {saved}")
+        # The approval first: the server may look at the new file at once.
+        _approve(settings, compiled, why, rolled_back_to=number)
+    return True
 
 
 def _previous(settings: Settings, current: bytes | None) -> int:

@@ -7,12 +7,15 @@ serves now.  A running server then loads it like any edit, and the history recor
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 from resolver.blocklist.formatting import CannotFormat, format_text, lost_comments, means_the_same
 from resolver.blocklist.rails import can_be_forced
 from resolver.blocklist.reader import read_blocklist
+from resolver.changing.blocklist import lock_of_changes
 from resolver.cli.files import BadInput
 from resolver.cli.process import scratch_folder
 from resolver.cli.progress import long_work
@@ -53,6 +56,16 @@ def edited(path: Path, octets: bytes, changes: Sequence[Change], *, what: str) -
     return after.encode()
 
 
+def while_alone(state_dir: Path | None) -> AbstractContextManager[None]:
+    """Be the only one who changes the blocklist, other commands and the API held up.  Raises OSError.
+
+    Where there is no `state_dir`, no server has run, and nobody else changes anything.
+    """
+    if state_dir is None or not state_dir.exists():
+        return contextlib.nullcontext()
+    return lock_of_changes(state_dir)
+
+
 def check_and_write(
     path: Path,
     before: bytes,
@@ -65,8 +78,22 @@ def check_and_write(
     """Check `after` as the server would, then put it in the place of `before`; what came of the check.
 
     `again`: what to do where somebody changed the file meanwhile.  `first`: done when all is checked, before
-    the file is written.  Raises BadInput when the server would refuse it, and OSError.
+    the file is written.  Meanwhile nobody else changes it, but by hand.  Raises BadInput when the server
+    would refuse it, and OSError.
     """
+    with while_alone(state_dir):
+        return _check_and_write(path, before, after, state_dir, again=again, first=first)
+
+
+def _check_and_write(
+    path: Path,
+    before: bytes,
+    after: bytes,
+    state_dir: Path | None,
+    *,
+    again: str,
+    first: Callable[[Compiled], None] | None,
+) -> Compiled:
     with scratch_folder() as folder, long_work(f"checking {path}") as say:
         compiled = compile_policy(path, folder, state_dir=state_dir, text=after, on_step=say)
     if has_errors(compiled.problems):

@@ -68,6 +68,8 @@ class Found:
     def __init__(self, hit: Hit, policy: Blocklist, zone: tzinfo, now: float) -> None:
         self.hit = hit
         self.orders: tuple[str, ...] = ()
+        self.public_orders: tuple[str, ...] = ()
+        """Those that may be told outside."""
         self.is_confidential = False
         self.state = NOT_IN_POLICY
         self.starts_at: float | None = None
@@ -75,6 +77,8 @@ class Found:
         rule = _rule_of(hit, policy)
         if rule is not None:
             self.orders = rule.orders
+            public = public_orders(policy)
+            self.public_orders = tuple(order for order in rule.orders if order in public)
             self.is_confidential = rule.is_confidential
             self.starts_at, self.ends_at = rule.starts_at, rule.ends_at
             self.state = _state_of(rule, now)
@@ -100,6 +104,11 @@ class Found:
             "from": iso_moment(self.starts_at),
             "until": iso_moment(self.ends_at),
         }
+
+
+def public_orders(policy: Blocklist) -> frozenset[str]:
+    """Ids of the orders that are not confidential."""
+    return frozenset(key for key, order in policy.orders.items() if not order.is_confidential)
 
 
 def _rule_of(hit: Hit, policy: Blocklist) -> PolicyRule | None:

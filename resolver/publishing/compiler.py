@@ -168,16 +168,16 @@ def _compile_octets(task: _Task, compiled: Compiled, on_step: OnStep) -> None:
     compiled.has_objections_to_blocklist = any(problem.forcible for problem in forced_problems)
     is_approved = force
     if state_dir is not None and not has_errors(compiled.problems):
-        approvals, lapsed = approvals_of(state_dir, compiled.own_inputs, ImageStore(state_dir).served())
-        compiled.approval = decisive(approvals)
-        compiled.granted = [approval.id for approval in approvals if approval.is_seconded]
-        is_approved = force or any(approval.is_forced for approval in approvals)
-        # Sizes of lists are approved together with the lists.
-        content = content_hash(compiled.own_inputs)
-        force = force or any(approval.is_forced and approval.content == content for approval in approvals)
-        if task.two_person:
-            alone = waits_for_second(blocklist_path, state_dir, compiled.own_inputs, approvals)
-            problems, forced_problems = [*problems, *alone], [*forced_problems, *map(as_forced, alone)]
+        given, lapsed = approvals_of(state_dir, own := compiled.own_inputs, ImageStore(state_dir).served())
+        compiled.approval = decisive(given)
+        compiled.granted = [approval.id for approval in given if approval.is_seconded]
+        is_approved = force or any(approval.is_forced for approval in given)
+        # Sizes of lists, and that one person is enough, are approved together with the lists.
+        content = content_hash(own)
+        force = force or any(approval.is_forced and approval.content == content for approval in given)
+        alone = waits_for_second(blocklist_path, state_dir, own, given) if task.two_person else []
+        problems += alone
+        forced_problems += map(as_forced, alone) if force else alone
         if has_errors(problems) and not is_approved and lapsed:
             problems = [*problems, _lapsed(blocklist_path, lapsed[-1])]
     compiled.problems[:0] = forced_problems if is_approved else problems

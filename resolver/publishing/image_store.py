@@ -89,13 +89,18 @@ def serial_after(before: LastGood | None, state_dir: Path, inputs: tuple[InputFi
     return max(1, before.serial + (was != becomes))
 
 
+def note_path(state_dir: Path) -> Path:
+    """Where the note of what served last is."""
+    return state_dir / "last-good.json"
+
+
 class ImageStore:
     """`state_dir` as the publisher uses it.  Everything here may block: call it in a thread."""
 
     def __init__(self, state_dir: Path) -> None:
         self._state_dir = state_dir
         self.images = state_dir / "images"
-        self._note = state_dir / "last-good.json"
+        self._note = note_path(state_dir)
 
     def path_of(self, key: str) -> Path:
         """Where the image of this key stands."""

@@ -53,6 +53,8 @@ class PauseKeeper:
         self._refused: tuple[str, str] | None = None
         """Id of the pause that cannot be carried out, and why."""
         self._is_doubted = False
+        self.is_swapped = True
+        """Whether the policy is swapped for what was looked for last; whoever swaps it says so."""
 
     def doubt(self) -> None:
         """The clock was set: what is in force is worked out anew."""
@@ -62,13 +64,19 @@ class PauseKeeper:
         """Read what is asked for; whether another pause counts than the one in force, or none does."""
         stamp = (await asyncio.to_thread(stamps_of, (str(self.path),)))[str(self.path)]
         if stamp != self._stamp:
-            self._stamp = stamp
+            # After it: who is cancelled within it must look again.
             await self._read()
+            self._stamp = stamp
         is_doubted, self._is_doubted = self._is_doubted, False
-        wanted = self._wanted()
-        if wanted is None:
-            return self.in_force is not None
-        return self.in_force is None or self.in_force.pause.id != wanted.id or is_doubted
+        wanted, before = self._wanted(), self.in_force
+        if wanted is None or before is None:
+            is_another = (wanted is None) != (before is None)
+        else:
+            is_another = before.pause.id != wanted.id or is_doubted
+        if is_another:
+            self.is_swapped = False
+        # Until it is swapped: what was begun may have failed, or been cancelled.
+        return not self.is_swapped
 
     async def _read(self) -> None:
         self._refused = None
@@ -95,7 +103,7 @@ class PauseKeeper:
 
         `image` itself, where nothing is paused.
         """
-        before = self.in_force
+        before, self.is_swapped = self.in_force, False
         if self._refused is not None:
             # The policy is another one by now, or there is room again.
             self._refused = None

@@ -345,6 +345,7 @@ class Publisher:
         self._image, self._key, self._inputs = image, key, list(inputs)
         self.status.content = content_hash(edited_files(self._state_dir, self._inputs))
         self._swap(policy, wall - now)
+        self.pausing.is_swapped = True
         self.dates.keep(wall)
 
     async def heed_pause(self) -> None:
@@ -383,8 +384,7 @@ class Publisher:
     def _next_boundary(self) -> float:
         """Wall time at which something begins or ends next, be it an order that changes no rule."""
         assert self.policy is not None
-        wall, _ = self.policy.made_at
-        return min(self.policy.next_boundary, self.dates.timetable.next_after(wall))
+        return min(self.policy.next_boundary, self.dates.timetable.next_after(self.policy.made_at[0]))
 
     def heed_dates(self) -> None:
         """Publish a new policy over the same image when a date came, or the wall clock was set."""

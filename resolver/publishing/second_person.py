@@ -4,6 +4,7 @@ Knows: what serves, which approvals there are for these files.  Does not know: w
 Theory: it is one more safety rail.  Whoever edits a file by hand meets it as whoever edits by the API does,
 and `apply --force --reason`, which takes rights on the machine and is recorded, overrules it like the others.
 What serves already needs no approval; nor does the first policy of all: there is nothing that it changes.
+A note of what serves that is damaged is none that is absent: or to damage it would turn the rule off.
 """
 
 from __future__ import annotations
@@ -15,20 +16,47 @@ from resolver.identity import as_owner_of
 from resolver.problems import Problem
 from resolver.publishing.approvals import Approval, HashedFile, content_hash
 from resolver.publishing.compiled import edited_files
-from resolver.publishing.image_store import ImageStore
+from resolver.publishing.history import HistoryUnusable, history_path, open_history
+from resolver.publishing.image_store import ImageStore, note_path
 
 WAITS = "this edit waits for a second person (http.changes: two-person)"
 """Begins the objection, so that others know it."""
 
 
 def served_content(state_dir: Path) -> str | None:
-    """The hash of what people edited and serves; None: nothing has served yet."""
+    """The hash of what people edited and serves; empty: it is not known; None: nothing has served yet.
+
+    Where the note of what serves is damaged or gone, the history knows it.
+    """
     try:
         with as_owner_of(state_dir) as folder:
             note = ImageStore(folder).last_good()
+            was_there = any(map(_is_there, (note_path(folder), history_path(folder))))
     except OSError:
+        return ""
+    if note is not None:
+        return content_hash(edited_files(state_dir, note.inputs))
+    if not was_there:
         return None
-    return None if note is None else content_hash(edited_files(state_dir, note.inputs))
+    try:
+        with open_history(state_dir) as history:
+            latest = history.latest()
+    except HistoryUnusable:
+        return ""
+    if latest is None and not _is_there(note_path(state_dir)):
+        return None
+    return "" if latest is None else latest.content
+
+
+def _is_there(path: Path) -> bool:
+    """Whether there is such a file, be it one that cannot be read."""
+    try:
+        path.lstat()
+    except FileNotFoundError:
+        return False
+    except OSError:
+        return True
+    return True
 
 
 def waits_for_second(
@@ -39,7 +67,7 @@ def waits_for_second(
     `inputs`: the files that people edit, the blocklist first.  `approvals`: those that count for them.
     """
     served, content = served_content(state_dir), content_hash(inputs)
-    if served in (None, content):
+    if served is None or served == content:
         return []
     if any(approval.is_seconded and approval.content == content for approval in approvals):
         return []

@@ -184,7 +184,7 @@ def _told(entry: Mapping[str, Any]) -> str:
     said = [
         f"{one['name']} {_cut(one['old'])} → {_cut(one['new'])}"
         for one in entry["properties"]
-        if one["name"] not in _FOLLOWS
+        if entry["change"] == "changed" and one["name"] not in _FOLLOWS
     ]
     return f"{title}: {', '.join(said)}" if said else title
 

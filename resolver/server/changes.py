@@ -77,6 +77,7 @@ class Changes:
         self._run = run or _run
         self._turn = asyncio.Lock()
         self._waiting = 0
+        self._pausing: set[asyncio.Task[None]] = set()
 
     # The blocklist.
 
@@ -157,12 +158,18 @@ class Changes:
         return self.paused()
 
     async def _of_pause(self, ask: Callable[[], None]) -> None:
-        try:
+        async def act() -> None:
             await asyncio.to_thread(ask)
+            await self._publisher.heed_pause()
+
+        # A task of its own: a client that closes its connection cancels the request, and not what it asked.
+        task = asyncio.create_task(act(), name="pause-asked")
+        self._pausing.add(task)
+        task.add_done_callback(self._pausing.discard)
+        try:
+            await asyncio.wait_for(asyncio.shield(task), HEEDED_S)
         except Refused as refused:
             raise refusal_of(refused) from None
-        try:
-            await asyncio.wait_for(self._publisher.heed_pause(), HEEDED_S)
         except TimeoutError:
             raise Refusal(
                 Kind.NOT_READY,

@@ -269,6 +269,39 @@ def test_a_long_difference_is_cut_and_what_is_left_out_is_counted() -> None:
     assert described["left_out"] == 42 and described["summary"]["domains"]["gained"] == 50
 
 
+def test_what_is_gained_or_lost_is_told_with_what_is_not_usual_of_it() -> None:
+    hole = "  hole: {name: Hole, action: sinkhole, sinkhole: {ipv4: 192.0.2.66}, domains: [h.example]}\n"
+    old = read(BASE)
+    new = read(BASE.replace("allow:", f"{hole}allow:") + "lists: [{name: ads, path: ads.txt, kind: allow}]\n")
+    found = compare(old, new)
+    told = {item.name: item.new for item in found.exchanges[0].properties}
+    assert told["action"] == "sinkhole" and (told["sinkhole"] or "").startswith("192.0.2.66,")
+    assert {item.name: item.new for item in found.lists[0].properties}.items() >= {
+        ("path", "ads.txt"),
+        ("kind", "allow"),
+    }
+    [lost] = compare(new, old).exchanges
+    assert {item.name: item.old for item in lost.properties} == told
+    assert "    action: sinkhole" in as_text(found.as_json()).splitlines()
+
+
+def test_usual_exchange_is_told_with_its_orders_alone() -> None:
+    [entry] = compare(
+        read(BASE), read(BASE.replace("allow:", "  c: {name: C, domains: [c.example]}\nallow:"))
+    ).exchanges
+    assert entry.properties == ()
+    first = compare(None, read(BASE)).exchanges[0]
+    assert first.properties == (PropertyChange("orders", None, "o1"),)
+
+
+def test_names_of_exchanges_leave_room_for_what_is_opened() -> None:
+    names = ", ".join(f"n{number}.example" for number in range(50))
+    old, new = read(BASE), read(BASE.replace("beta.example", names).replace("[ok.", "[a.example, ok."))
+    described = compare(old, new).as_json(names_max=5)
+    assert described["exceptions"][0]["gained"] == ["a.example"]
+    assert len(described["exchanges"][0]["gained"]) == 2
+
+
 def test_text_shows_what_the_headline_counts() -> None:
     text = as_text(change("[beta.example]", "[b2.example], action: drop").as_json())
     assert text.splitlines() == [

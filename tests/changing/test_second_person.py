@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from pathlib import Path
@@ -10,19 +11,24 @@ from typing import Any
 import pytest
 
 from resolver.changing import proposals, second_person
-from resolver.changing.blocklist import Author, Place, checked, read_text
+from resolver.changing.blocklist import Author, Place, alone, checked, read_text
 from resolver.changing.doing import do
 from resolver.changing.proposals import EXPIRES_S, OPEN_MAX
 from resolver.changing.refusal import Kind, Refused
+from resolver.changing.second_person import Wanted, make_change
 from resolver.publishing.approvals import Approval, add_approval, content_hash, read_approvals
-from resolver.publishing.image_store import hash_file
+from resolver.publishing.compiled import InputFile
+from resolver.publishing.history import Generation, history_path, open_history
+from resolver.publishing.image_store import hash_file, note_path
 from resolver.publishing.publisher import Publisher
+from resolver.publishing.second_person import served_content
 from tests.support.publisher_rig import Stage, entry, play
 
 ANN = Author("ann", "api", may_approve=True)
 BOB = Author("bob", "api", may_approve=True)
 EVE = Author("eve", "api")
 """An editor, who may not approve."""
+NAMING_ADS = "lists: [{name: ads, path: ads.txt}]\n"
 ADD = {"do": "add-domains", "id": "alpha", "domains": ["more.example"]}
 
 
@@ -136,6 +142,60 @@ def test_whoever_edited_the_file_cannot_approve_it(office: Office, monkeypatch: 
     office.play(story)
 
 
+def test_whoever_edited_any_of_the_files_cannot_approve_them(
+    office: Office, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ads = office.stage.folder / "ads.txt"
+    owners = {0: "ann", 12: "bob"}
+    stat = Path.stat
+
+    def by_owner(path: Path, **more: Any) -> Any:
+        found = stat(path, **more)
+        return os.stat_result([*found[:4], 12, *found[5:10]]) if path == ads else found
+
+    monkeypatch.setattr("resolver.changing.second_person.user_name", lambda uid: owners.get(uid, "ann"))
+
+    async def story(publisher: Publisher) -> None:
+        ads.write_text("ads.example\n")
+        office.stage.write(entry("alpha"), entry("beta"), rest=NAMING_ADS)
+        with monkeypatch.context() as patched:
+            patched.setattr(Path, "stat", by_owner)
+            [waiting] = office.do(BOB, "proposals")["items"]
+            assert waiting["who"] == "ann, bob"
+            for who in (ANN, BOB, replace(BOB, name="Bob (as root)")):
+                with pytest.raises(Refused, match="another one must approve it"):
+                    office.do(who, "approve", id=waiting["id"])
+            office.do(replace(BOB, name="carol"), "approve", id=waiting["id"])
+
+    office.play(story)
+
+
+def test_nothing_is_proposed_on_top_of_an_edit_that_waits_but_to_go_back(office: Office) -> None:
+    async def story(publisher: Publisher) -> None:
+        old = office.stage.blocklist.read_bytes()
+        office.stage.write(entry("alpha"), entry("beta"), entry("gamma"))
+        with pytest.raises(Refused, match="waits for a second person itself") as refused:
+            office.edit(EVE, ADD)
+        assert refused.value.kind is Kind.CONFLICT
+        with alone(office.place) as now:
+            make_change(office.place, ANN, now, Wanted("rollback", old, "why", rolled_back_to=1))
+
+    office.play(story)
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "is_same"),
+    [
+        ("ann (as root)", "Ann", True),
+        ("ann", " ann ", True),
+        ("ann", "anna", False),
+        ("root", "ann (as root)", False),
+    ],
+)
+def test_person_is_one_whatever_they_act_as(one: str, other: str, is_same: bool) -> None:
+    assert second_person.same_person(one, other) is is_same
+
+
 def test_force_on_the_machine_overrules_that_two_are_needed_and_is_recorded(office: Office) -> None:
     async def story(publisher: Publisher) -> None:
         office.stage.write(entry("alpha"), entry("beta"), entry("gamma"))
@@ -179,6 +239,110 @@ def test_edited_local_list_waits_as_the_blocklist_does(office: Office) -> None:
         assert "list file changed" in waiting["words"]
         office.do(BOB, "approve", id=waiting["id"])
         assert await publisher.reload_if_changed() and stage.blocks("news")
+
+    office.play(story)
+
+
+def test_list_edited_while_a_forced_text_serves_waits_all_the_same(office: Office) -> None:
+    stage = office.stage
+    ads = stage.folder / "ads.txt"
+    ads.write_text("ads.example\n")
+    stage.write(entry("alpha"), rest="lists: [{name: ads, path: ads.txt}]\n")
+
+    async def story(publisher: Publisher) -> None:
+        stage.write(entry("alpha"), entry("beta"), rest="lists: [{name: ads, path: ads.txt}]\n")
+        own, text = [hash_file(stage.blocklist), hash_file(ads)], hash_file(stage.blocklist).sha256
+        forced = Approval(content_hash(own), "root", stage.clock.wall(), "fire", text, serial=1)
+        add_approval(stage.state, forced)
+        assert await publisher.reload_if_changed() and stage.blocks("beta")
+        ads.write_text("ads.example\nnews.example\n")
+        stage.touch(ads)
+        assert not await publisher.reload_if_changed() and not stage.blocks("news")
+        [waiting] = office.do(BOB, "proposals")["items"]
+        office.do(BOB, "approve", id=waiting["id"])
+        assert await publisher.reload_if_changed() and stage.blocks("news")
+
+    office.play(story)
+
+
+def test_list_that_an_edited_file_names_anew_is_approved_with_its_content(office: Office) -> None:
+    ads = office.stage.folder / "ads.txt"
+
+    async def story(publisher: Publisher) -> None:
+        ads.write_text("ads.example\n")
+        office.stage.write(entry("alpha"), entry("beta"), rest=NAMING_ADS)
+        [seen] = office.do(BOB, "proposals")["items"]
+        assert (
+            seen["files"][str(ads)] == hash_file(ads).sha256 and f"list file changed: {ads}" in seen["words"]
+        )
+        ads.write_text("news.example\n")
+        with pytest.raises(Refused, match="has changed since"):
+            office.do(BOB, "approve", id=seen["id"])
+        ads.write_text("ads.example\n")
+        office.do(BOB, "approve", id=seen["id"])
+        assert office.do(BOB, "proposals")["items"] == []
+        assert await publisher.reload_if_changed() and office.stage.blocks("ads")
+
+    office.play(story)
+
+
+def test_list_that_changes_while_the_file_is_checked_is_not_approved(
+    office: Office, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ads = office.stage.folder / "ads.txt"
+
+    def slowly(place: Place, after: bytes, *, force: bool) -> Any:
+        ads.write_text("news.example\n")
+        return checked(place, after, force=force)
+
+    async def story(publisher: Publisher) -> None:
+        ads.write_text("ads.example\n")
+        office.stage.write(entry("alpha"), entry("beta"), rest=NAMING_ADS)
+        [seen] = office.do(BOB, "proposals")["items"]
+        monkeypatch.setattr(second_person, "checked", slowly)
+        with pytest.raises(Refused, match=r"ads\.txt is not what it was"):
+            office.do(BOB, "approve", id=seen["id"])
+
+    office.play(story)
+    assert read_approvals(office.stage.state) == []
+
+
+def test_list_of_a_proposal_is_approved_as_it_was_when_it_was_proposed(office: Office) -> None:
+    ads = office.stage.folder / "ads.txt"
+    ads.write_text("ads.example\n")
+
+    async def story(publisher: Publisher) -> None:
+        after = office.stage.blocklist.read_bytes() + NAMING_ADS.encode()
+        with alone(office.place) as now:
+            wanted = Wanted("rollback", after, "why", rolled_back_to=1)
+            proposed = make_change(office.place, ANN, now, wanted)
+        [seen] = office.do(BOB, "proposals")["items"]
+        assert seen["files"][str(ads)] == hash_file(ads).sha256
+        ads.write_text("news.example\n")
+        with pytest.raises(Refused, match="is not what it was when this was proposed"):
+            office.do(BOB, "approve", id=proposed["proposal"])
+        ads.write_text("ads.example\n")
+        office.do(BOB, "approve", id=proposed["proposal"])
+
+    office.play(story)
+
+
+def test_approver_sees_where_answers_lead_and_what_was_remarked(office: Office) -> None:
+    """However many names stand beside it."""
+    hole = {
+        "do": "add-exchange",
+        "id": "zeta",
+        "keys": {"name": "Zeta", "order": "one", "action": "sinkhole", "sinkhole": {"ipv4": "192.0.2.66"}},
+        "domains": ["z.example"],
+    }
+    many = [f"{'n' * 60}{number:03}.example" for number in range(500)]
+
+    async def story(publisher: Publisher) -> None:
+        proposed = office.edit(EVE, ADD | {"domains": many}, hole)
+        [seen] = office.do(BOB, "proposals")["items"]
+        assert "action: sinkhole\n" in seen["words"] and "192.0.2.66" in seen["words"]
+        assert "more" in seen["words"].splitlines()[-1]
+        assert seen["warnings"] == proposed["warnings"]
 
     office.play(story)
 
@@ -231,6 +395,42 @@ def test_first_policy_needs_nobody(office: Office) -> None:
         assert office.stage.blocks("alpha")
 
     office.play(story)
+
+
+@pytest.mark.parametrize("fault", ["damaged", "gone"])
+def test_note_that_is_lost_does_not_turn_the_rule_off(office: Office, fault: str) -> None:
+    note = note_path(office.stage.state)
+
+    async def story(publisher: Publisher) -> None:
+        record(office.stage.state, hash_file(office.stage.blocklist))
+        note.write_text("{")
+        if fault == "gone":
+            note.unlink()
+        office.stage.write(entry("alpha"), entry("beta"), entry("gamma"))
+        assert not await publisher.reload_if_changed() and not office.stage.blocks("gamma")
+        [waiting] = office.do(BOB, "proposals")["items"]
+        office.do(BOB, "approve", id=waiting["id"])
+        assert await publisher.reload_if_changed() and office.stage.blocks("gamma")
+
+    office.play(story)
+
+
+def test_what_served_is_known_from_the_history_where_the_note_is_damaged(tmp_path: Path) -> None:
+    assert served_content(tmp_path) is None and served_content(tmp_path / "none") is None
+    note_path(tmp_path).write_text("{")
+    assert served_content(tmp_path) == ""
+    file = InputFile("blocklist.yaml", "aa", 1)
+    record(tmp_path, file)
+    assert served_content(tmp_path) == content_hash([file])
+    note_path(tmp_path).unlink()
+    history_path(tmp_path).write_bytes(b"no database")
+    assert served_content(tmp_path) == ""
+
+
+def record(state_dir: Path, file: InputFile) -> None:
+    with open_history(state_dir, create=True) as history:
+        content = content_hash([file])
+        history.add(Generation(0, 1.0, content, file.sha256, "ann", "apply", "", {}, {}, False), None)
 
 
 def test_proposals_survive_a_restart_and_expire(office: Office) -> None:
@@ -320,7 +520,7 @@ def test_damaged_proposal_is_none(office: Office, octets: bytes) -> None:
     office.play(story)
 
 
-@pytest.mark.parametrize("name", ["../approvals", "", "x" * 5_000, "0123456789AB", "file-0000000000000000"])
+@pytest.mark.parametrize("name", ["../approvals", "", "x" * 5_000, "0123456789AB", f"file-{0:032}"])
 def test_id_leads_nowhere_else(office: Office, name: str) -> None:
     async def story(publisher: Publisher) -> None:
         with pytest.raises(Refused):

@@ -11,6 +11,16 @@ from typing import Any
 import pytest
 
 from resolver.api.policy_shapes import Exchange, ExchangePage, FoundPage, Order
+from resolver.audit.results import (
+    AuditResult,
+    Listener,
+    NameResult,
+    Proof,
+    Selection,
+    ServerResult,
+    Status,
+    save_last,
+)
 from resolver.cli.api_child import READINGS, answer, main
 
 WALL = 1_796_040_000.0
@@ -105,3 +115,27 @@ def test_it_is_one_line_of_json(
     out = capsys.readouterr().out
     assert out.count("\n") == 1 and json.loads(out)["found"]
     assert set(READINGS) == {"policy", "find", "history", "generation", "report", "suggestions", "audit"}
+
+
+def test_confidential_orders_of_what_may_be_told_are_not_named(asked: dict[str, Any]) -> None:
+    path = Path(asked["blocklist"])
+    path.write_text(
+        POLICY.replace("order: o-1, domains: [acme", "order: [o-1, silent, gone], domains: [acme")
+    )
+    path.write_text(path.read_text().replace("  silent:", "  gone: {authority: A, title: G}\n  silent:"))
+    [found] = [
+        one for one in answer({**asked, "what": "find", "text": "acme"})["found"] if one["kind"] == "exchange"
+    ]
+    assert found["orders"] == ["o-1", "gone"]
+    proof = Proof(Status.UNCOVERED, "it leaks")
+    name = NameResult(
+        "acme.example", "subtree", "exchange", "acme", ("o-1", "silent", "gone"), "b.yaml", 1, False, (proof,)
+    )
+    server = ServerResult("this server", True, (Listener("127.0.0.1:53", "udp", asked=9),))
+    save_last(
+        Path(asked["state_dir"]),
+        AuditResult(1.0, 2.0, "1", "h", "b", False, Selection(), (server,), (name,)),
+    )
+    path.write_text(POLICY)
+    [finding] = answer({**asked, "what": "audit"})["findings"]
+    assert finding["orders"] == ["o-1"], "what is not known any more is not told, either"

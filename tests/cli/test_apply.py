@@ -5,12 +5,17 @@ from __future__ import annotations
 import json
 import os
 from pathlib import Path
+from typing import Any
 
 import pytest
 from typer.testing import CliRunner
 
+from resolver.changing.blocklist import LOCK_FILE
 from resolver.cli.app import app
+from resolver.cli.edit import check_and_write
+from resolver.durable import locked
 from resolver.publishing.approvals import read_approvals
+from resolver.publishing.compiler import compile_policy
 from resolver.publishing.image_store import ImageStore, LastGood, hash_file
 from resolver.publishing.recorder import Applied, record
 from tests.support.desk import BROKEN, FIRST, FORCIBLE, SECOND, TENFOLD, Desk
@@ -67,6 +72,35 @@ def test_force_does_not_make_a_broken_file_whole(desk: Desk) -> None:
     desk.blocklist.write_text(BROKEN)
     result = desk.run("apply", "--force", "--reason", "now")
     assert result.exit_code == 2 and "blocklist.yaml:3" in result.stderr
+
+
+def test_nobody_else_changes_the_blocklist_while_a_command_does(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    desk.serve(FIRST)
+    desk.serve(SECOND)
+    held: list[bool] = []
+
+    def looking(*given: Any, **more: Any) -> Any:
+        held.append(is_held(desk.state))
+        return compile_policy(*given, **more)
+
+    monkeypatch.setattr("resolver.cli.apply.compile_policy", looking)
+    monkeypatch.setattr("resolver.cli.edit.compile_policy", looking)
+    assert desk.run("rollback", 1, "--dry-run").exit_code == 0
+    assert desk.run("rollback", 1).exit_code == 0
+    octets = desk.blocklist.read_bytes()
+    check_and_write(desk.blocklist, octets, octets + b"# x\n", desk.state, again="again")
+    assert held == [False, True, True], "what only looks waits for nobody"
+    assert not is_held(desk.state)
+
+
+def is_held(state_dir: Path) -> bool:
+    try:
+        with locked(state_dir / LOCK_FILE, wait=False):
+            return False
+    except BlockingIOError:
+        return True
 
 
 def test_rollback_writes_the_earlier_text_back_octet_for_octet(desk: Desk) -> None:

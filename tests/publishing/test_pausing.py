@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import logging
 import math
@@ -14,6 +15,7 @@ import pytest
 from resolver.changing.pausing import pause_filtering, resume_filtering
 from resolver.clock import BootMoment
 from resolver.publishing import pause_keeper
+from resolver.publishing import publisher as publisher_module
 from resolver.publishing.paused_image import CannotPause
 from resolver.publishing.pausing import Pause, PauseUnusable, pause_path, read_pause
 from resolver.publishing.publisher import Publisher
@@ -374,6 +376,31 @@ def test_pause_that_cannot_be_written_leaves_everything_blocked(
         await publisher.reload_if_changed()
         assert stage.blocks("beta") and publisher.pausing.until == 0
         assert publisher.pausing.remark() == "a pause is asked for and not in force: no space"
+
+    play(stage, story)
+
+
+@pytest.mark.parametrize("where", ["read_pause", "make_policy"])
+def test_resume_that_is_cancelled_within_is_found_by_the_next_look(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch, where: str
+) -> None:
+    stage.write(house("beta"))
+    place = pause_keeper if where == "read_pause" else publisher_module
+
+    def cancelled(*_: object) -> None:
+        raise asyncio.CancelledError
+
+    async def story(publisher: Publisher) -> None:
+        ask(stage)
+        await publisher.heed_pause()
+        resume(stage)
+        with monkeypatch.context() as patched:
+            patched.setattr(place, where, cancelled)
+            with pytest.raises(asyncio.CancelledError):
+                await publisher.heed_pause()
+        assert not stage.blocks("beta")
+        await publisher.reload_if_changed()
+        assert stage.blocks("beta") and publisher.pausing.until == 0
 
     play(stage, story)
 

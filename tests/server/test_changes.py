@@ -137,6 +137,35 @@ def test_pause_is_in_force_when_it_is_answered(stage: Stage) -> None:
     story(stage, act)
 
 
+def test_resume_goes_on_when_the_client_has_closed_its_connection(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def whole(publisher: Publisher) -> None:
+        changes = Rig(stage, publisher).changes
+        await changes.pause(ANN, 600, "why", including_orders=False)
+        assert not stage.blocks("beta")
+        begun, may_go_on, done = asyncio.Event(), asyncio.Event(), asyncio.Event()
+        heed = publisher.heed_pause
+
+        async def slowly() -> None:
+            begun.set()
+            await may_go_on.wait()
+            await heed()
+            done.set()
+
+        monkeypatch.setattr(publisher, "heed_pause", slowly)
+        request = asyncio.create_task(changes.resume(EVE, "enough"))
+        await begun.wait()
+        request.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await request
+        may_go_on.set()
+        await done.wait()
+        assert stage.blocks("beta")
+
+    play(stage, whole)
+
+
 def test_pause_that_cannot_be_kept_is_a_conflict_and_pauses_nothing(stage: Stage) -> None:
     async def act(rig: Rig) -> None:
         pause_path(stage.state).mkdir()

@@ -379,6 +379,10 @@ export interface Proposal {
   headline: string
   /** Lines: the difference in words. */
   words: string
+  /** Path and SHA-256 of each file that an approval is for. */
+  files: Record<string, string>
+  /** What the check of it remarked. */
+  warnings: string[]
   decided_by: string
   decided_at: string | null
   decided_reason: string
