@@ -179,6 +179,8 @@ def show_proposal(name: str, config: Path | None, *, as_json: bool) -> int:
             print(printable(f"{key:<14}  {found[key]}"))
     print()
     print(_lines(found["words"]))
+    for warning in found["warnings"]:
+        print(printable(f"warning: {warning}"))
     return EXIT_FINE
 
 
