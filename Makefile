@@ -53,8 +53,8 @@ run: engine web ## serve DNS on 127.0.0.1:5335 and metrics on 127.0.0.1:8053 (CO
 demo: $(RUNS) ## show the whole system on loopback, no network needed
 	$(BIN)/python -m resolver demo
 
-unit: engine $(READY) ## the fast tests, under a minute
-	$(PYTEST) -q -n auto -m 'not slow and not loopback'
+unit: engine $(READY) ## the fast tests, some four minutes; ROOM=tests/cache: those of one room, in seconds
+	$(PYTEST) -q -n auto -m 'not slow and not loopback' $(ROOM)
 
 test: engine web $(READY) peers ## every test, real servers and clients included
 	scripts/test-native.sh $(VENV)
