@@ -27,11 +27,11 @@ Serve = Callable[["Stream", int], None]
 """Serves one TCP connection, given its number, counted from 0."""
 
 
-def good(query: bytes) -> bytes:
+def good(query: bytes, *, ttl_s: int = 60) -> bytes:
     """The right answer: one address for every name."""
     asked = dns.message.from_wire(query)
     reply = dns.message.make_response(asked, recursion_available=True)
-    reply.answer.append(dns.rrset.from_text(asked.question[0].name, 60, "IN", "A", ADDRESS))
+    reply.answer.append(dns.rrset.from_text(asked.question[0].name, ttl_s, "IN", "A", ADDRESS))
     return reply.to_wire()
 
 
