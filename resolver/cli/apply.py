@@ -23,7 +23,7 @@ from resolver.cli.process import scratch_folder
 from resolver.cli.progress import long_work
 from resolver.config.settings import Settings
 from resolver.durable import replace_file, replacing
-from resolver.problems import Problem, has_errors
+from resolver.problems import Problem, has_errors, printable
 from resolver.publishing.approvals import (
     REASON_CHARS_MAX,
     Approval,
@@ -35,6 +35,7 @@ from resolver.publishing.compiled import Compiled
 from resolver.publishing.compiler import compile_policy
 from resolver.publishing.history import HistoryUnusable, open_history
 from resolver.publishing.image_store import ImageStore
+from resolver.publishing.timetable import ends_to_come
 
 
 def apply_blocklist(config: Path | None, *, force: bool, reason: str | None) -> int:
@@ -173,6 +174,7 @@ def _checked(
             on_step=say,
             two_person=settings.http.changes == "two-person",
         )
+        ends = [] if compiled.image is None else ends_to_come(compiled.image, time.time())
     problems = compiled.problems
     if shown_as:
         problems = [
@@ -183,6 +185,8 @@ def _checked(
             problems.append(Problem(shown_as or str(path), 0, force_hint, "warning"))
         raise BadInput(problems)
     print_problems(problems)
+    for end in ends:
+        print(printable(end))
     return compiled
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -37,8 +38,9 @@ from resolver.config.yamlmodel import line_of
 from resolver.config.yamlsource import YamlMapping, read_yaml
 from resolver.durable import replace_file
 from resolver.plurals import counted
-from resolver.problems import Problem, has_errors
+from resolver.problems import Problem, has_errors, printable
 from resolver.publishing.compiler import compile_policy
+from resolver.publishing.timetable import ends_to_come
 from resolver.server.engine import NATIVE, NoSuchEngine, choose_engine
 from resolver.server.native import workers_of
 from resolver.server.parts import source_ports_of
@@ -74,6 +76,7 @@ def check_files(config: Path | None, blocklist: Path | None, *, strict: bool, as
     else:
         state_dir = default_state_dir()
     counts = {}
+    ends: list[str] = []
     if blocklist is not None:
         checked.append(str(blocklist))
         # Compiling is the check: it reads the blocklist and every list as the server would.
@@ -82,6 +85,8 @@ def check_files(config: Path | None, blocklist: Path | None, *, strict: bool, as
             if checked_settings is not None:
                 problems += page_problems(*checked_settings, compiled.image)
                 problems += upstream_problems(*checked_settings, compiled.image)
+            if compiled.image is not None:
+                ends = ends_to_come(compiled.image, time.time())
         problems += compiled.problems
         counts = compiled.counts
         if checked_settings is not None and checked_settings[1].structured_errors.enabled:
@@ -95,6 +100,7 @@ def check_files(config: Path | None, blocklist: Path | None, *, strict: bool, as
             "ok": not has_errors(problems),
             "files": checked,
             "counts": counts,
+            "ends": ends,
             "problems": problems_as_json(problems),
         }
         print(json.dumps(report, indent=2))
@@ -113,6 +119,8 @@ def check_files(config: Path | None, blocklist: Path | None, *, strict: bool, as
                 "list_names": "list name",
             }
             print(", ".join(counted(counts[key], noun) for key, noun in nouns.items()))
+        for end in ends:
+            print(printable(end))
     return code
 
 
