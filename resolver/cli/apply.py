@@ -21,6 +21,7 @@ from resolver.cli.edit import NOTHING_WRITTEN, while_alone
 from resolver.cli.files import EXIT_BAD_INPUT, EXIT_FINE, BadInput, print_problems, read_settings
 from resolver.cli.process import scratch_folder
 from resolver.cli.progress import long_work
+from resolver.cli.this_moment import remarks_now
 from resolver.config.settings import Settings
 from resolver.durable import replace_file, replacing
 from resolver.problems import Problem, has_errors, printable
@@ -35,7 +36,6 @@ from resolver.publishing.compiled import Compiled
 from resolver.publishing.compiler import compile_policy
 from resolver.publishing.history import HistoryUnusable, open_history
 from resolver.publishing.image_store import ImageStore
-from resolver.publishing.timetable import ends_to_come
 
 
 def apply_blocklist(config: Path | None, *, force: bool, reason: str | None) -> int:
@@ -174,8 +174,8 @@ def _checked(
             on_step=say,
             two_person=settings.http.changes == "two-person",
         )
-        ends = [] if compiled.image is None else ends_to_come(compiled.image, time.time())
-    problems = compiled.problems
+        remarks, ends = remarks_now(path, compiled.image, compiled.problems, time.time())
+    problems = compiled.problems + remarks
     if shown_as:
         problems = [
             replace(problem, file=shown_as) if problem.file == str(path) else problem for problem in problems

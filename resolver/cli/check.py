@@ -32,6 +32,7 @@ from resolver.cli.paths import command_problems, path_problems
 from resolver.cli.process import scratch_folder
 from resolver.cli.progress import long_work
 from resolver.cli.sink_remarks import sink_problems
+from resolver.cli.this_moment import remarks_now
 from resolver.cli.upstream_remarks import upstream_problems
 from resolver.config.settings import Settings, load_settings, settings_schema
 from resolver.config.yamlmodel import line_of
@@ -40,7 +41,6 @@ from resolver.durable import replace_file
 from resolver.plurals import counted
 from resolver.problems import Problem, has_errors, printable
 from resolver.publishing.compiler import compile_policy
-from resolver.publishing.timetable import ends_to_come
 from resolver.server.engine import NATIVE, NoSuchEngine, choose_engine
 from resolver.server.native import workers_of
 from resolver.server.parts import source_ports_of
@@ -85,9 +85,8 @@ def check_files(config: Path | None, blocklist: Path | None, *, strict: bool, as
             if checked_settings is not None:
                 problems += page_problems(*checked_settings, compiled.image)
                 problems += upstream_problems(*checked_settings, compiled.image)
-            if compiled.image is not None:
-                ends = ends_to_come(compiled.image, time.time())
-        problems += compiled.problems
+            remarks, ends = remarks_now(blocklist, compiled.image, compiled.problems, time.time())
+        problems += compiled.problems + remarks
         counts = compiled.counts
         if checked_settings is not None and checked_settings[1].structured_errors.enabled:
             problems += _untold_contact(blocklist)

@@ -1,4 +1,4 @@
-"""`check` and `apply` say what ends soon: an end of tomorrow opens as much as a deleted line."""
+"""`check` and `apply` say what ends soon, and that nothing is blocked: both open as a deleted line does."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ import pytest
 
 from resolver.cli.apply import apply_blocklist
 from resolver.cli.check import check_files
-
 
 NOW = datetime(2026, 11, 30, 12, tzinfo=UTC).timestamp()
 
@@ -42,6 +41,29 @@ def test_check_says_what_ends_within_thirty_days_and_it_is_no_warning(
     )
     assert check_files(config, None, strict=True, as_json=True) == 0
     assert json.loads(capsys.readouterr().out)["ends"] == [said]
+
+
+@pytest.mark.parametrize("words", ["mode: disabled", "mode: shadow", "from: 2026-12-24", "until: 2026-11-01"])
+def test_check_and_apply_warn_of_a_policy_that_blocks_nothing_now(
+    config: Path, capsys: pytest.CaptureFixture[str], words: str
+) -> None:
+    blocklist = config.parent / "blocklist.yaml"
+    text = "version: 1\norders:\n  o: {authority: A, title: T, WORDS}\nexchanges:\n"
+    blocklist.write_text(
+        text.replace("WORDS", words) + "  acme: {name: Acme, order: o, domains: [acme.example]}\n"
+    )
+    said = f"{blocklist}: warning: blocks nothing now"
+    assert check_files(config, None, strict=False, as_json=False) == 0
+    assert said in capsys.readouterr().err
+    assert apply_blocklist(config, force=False, reason=None) == 0
+    assert said in capsys.readouterr().err
+
+
+def test_a_policy_that_blocks_something_is_not_said_to_block_nothing(
+    config: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert check_files(config, None, strict=False, as_json=False) == 0
+    assert "blocks nothing" not in capsys.readouterr().err
 
 
 def test_apply_says_it_before_it_notes_anything(config: Path, capsys: pytest.CaptureFixture[str]) -> None:
