@@ -35,6 +35,7 @@ from resolver.publishing.compiled import TEXT_SUFFIX, Compiled
 from resolver.publishing.compiler import compile_policy
 from resolver.publishing.history import TEXT_PLAIN_OCTETS_MAX, HistoryUnusable, open_history
 from resolver.publishing.image_store import ImageStore
+from resolver.publishing.second_person import served_now
 
 LOCK_FILE = ".changes.lock"
 PROBLEMS_TOLD_MAX = 20
@@ -234,7 +235,7 @@ def put(
     require_base(place, read_text(place), before.sha256)
     forcible = any(problem.forcible for problem in compiled.problems)
     forced = standing.is_forced and forcible
-    served = ImageStore(place.state_dir).served()
+    served = served_now(place.state_dir)
     approval = Approval(
         content=content_hash(compiled.own_inputs),
         who=shown_name(standing.who),

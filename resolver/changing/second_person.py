@@ -42,8 +42,7 @@ from resolver.publishing.approvals import (
     content_hash,
 )
 from resolver.publishing.compiled import Compiled, InputFile
-from resolver.publishing.image_store import ImageStore
-from resolver.publishing.second_person import served_content
+from resolver.publishing.second_person import served_content, served_now
 from resolver.publishing.served_text import TextLost, served_text
 from resolver.suggestions.decisions import ACCEPTED, Decision, DecisionsUnusable, decide
 from resolver.wire.names import name_from_text
@@ -232,7 +231,7 @@ def require_lists(place: Place) -> None:
 
 def _is_approved(place: Place, own: Sequence[InputFile]) -> bool:
     """Whether it is approved already, and only to be loaded."""
-    approvals, _ = approvals_of(place.state_dir, own, ImageStore(place.state_dir).served())
+    approvals, _ = approvals_of(place.state_dir, own, served_now(place.state_dir))
     # One that forces what the text says counts for its rails whatever the lists are, and not for the lists.
     return any(one.is_seconded and one.content == content_hash(own) for one in approvals)
 
@@ -320,7 +319,7 @@ def _approve_file(place: Place, author: Author, name: str, text: Text, why: str)
         raise Refused(Kind.FORBIDDEN, f"{author.name} edited it: another one must approve it")
     compiled = checked(place, text.octets, force=False)
     require_same(waiting["files"], compiled)
-    served = ImageStore(place.state_dir).served()
+    served = served_now(place.state_dir)
     approval = Approval(
         content=content_hash(compiled.own_inputs),
         who=shown_name(waiting["who"]),

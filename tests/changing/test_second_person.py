@@ -415,6 +415,33 @@ def test_note_that_is_lost_does_not_turn_the_rule_off(office: Office, fault: str
     office.play(story)
 
 
+def test_note_that_is_lost_brings_no_old_approval_back(office: Office) -> None:
+    """Of something that served in spring: nobody may put it back alone by damaging a file."""
+    note, clock = note_path(office.stage.state), office.stage.clock
+
+    async def story(publisher: Publisher) -> None:
+        for number in range(2):
+            office.stage.write(entry("alpha"), *([] if number else [entry("gamma")]))
+            [waiting] = [one for one in office.do(BOB, "proposals")["items"] if one["kind"] == "file"]
+            office.do(BOB, "approve", id=waiting["id"])
+            assert await publisher.reload_if_changed()
+            clock.advance(60.0)
+        record(office.stage.state, hash_file(office.stage.blocklist), clock.wall())
+        note.write_text("{")
+        office.stage.write(entry("alpha"), entry("gamma"))
+        assert not await publisher.reload_if_changed() and not office.stage.blocks("gamma")
+        [waiting] = office.do(BOB, "proposals")["items"]
+        clock.advance(60.0)
+        office.do(BOB, "approve", id=waiting["id"])
+        await publisher.reload_if_changed(asked=True)
+        assert office.stage.blocks("gamma"), "one of today counts"
+        office.stage.write(entry("alpha"))
+        await publisher.reload_if_changed(asked=True)
+        assert office.stage.blocks("gamma"), "nor does an old one once there is a note again"
+
+    office.play(story)
+
+
 def test_what_served_is_known_from_the_history_where_the_note_is_damaged(tmp_path: Path) -> None:
     assert served_content(tmp_path) is None and served_content(tmp_path / "none") is None
     note_path(tmp_path).write_text("{")
@@ -427,10 +454,10 @@ def test_what_served_is_known_from_the_history_where_the_note_is_damaged(tmp_pat
     assert served_content(tmp_path) == ""
 
 
-def record(state_dir: Path, file: InputFile) -> None:
+def record(state_dir: Path, file: InputFile, at: float = 1.0) -> None:
     with open_history(state_dir, create=True) as history:
         content = content_hash([file])
-        history.add(Generation(0, 1.0, content, file.sha256, "ann", "apply", "", {}, {}, False), None)
+        history.add(Generation(0, at, content, file.sha256, "ann", "apply", "", {}, {}, False), None)
 
 
 def test_proposals_survive_a_restart_and_expire(office: Office) -> None:
