@@ -52,11 +52,12 @@ def change_endpoints(changing: Changing) -> list[Endpoint]:
 
 
 def _server_rows(changing: Changing) -> list[Endpoint]:
-    async def pause(call: Call) -> dict[str, Any]:
+    async def pause(call: Call) -> Response:
         wanted: PauseWanted = call.body
-        return await changing.pause(
+        now = await changing.pause(
             call.caller, wanted.for_s, wanted.reason, including_orders=wanted.including_orders
         )
+        return json_response(now, 200 if now["proposal"] is None else ACCEPTED, NO_STORE)
 
     async def paused(call: Call) -> dict[str, Any]:
         return changing.paused()
@@ -100,10 +101,21 @@ def _server_rows(changing: Changing) -> list[Endpoint]:
             need=approve,
             description=(
                 "It goes on by itself, after a restart, too; history, report, `/readyz` and `/metrics` tell "
-                "of it. What authorities ordered stays in force, unless `including_orders`."
+                "of it. What authorities ordered stays in force, unless `including_orders`. With `changes: "
+                "two-person` it waits as a proposal (202) for an hour, until the owner of another token with "
+                "the role approve approves it, and begins then."
             ),
+            also=ACCEPTED,
         ),
-        row("/resume", "End a pause before its time", resume, PauseNow, Why, need=approve),
+        row(
+            "/resume",
+            "End a pause before its time",
+            resume,
+            PauseNow,
+            Why,
+            need=approve,
+            description="At once, with `changes: two-person` too: it opens nothing.",
+        ),
         row("/reload", "Read the blocklist again", reload, Begun, status=ACCEPTED),
         row("/cache/flush", "Forget what is known of a name", flush, Flushed, FlushWanted),
         row("/lists/{name}/update", "Fetch a list now", update, Begun, status=ACCEPTED, parts=_LIST),
@@ -194,7 +206,10 @@ def _proposal_rows(changing: Changing) -> list[Endpoint]:
             Proposal,
             Why,
             need=Need.APPROVE,
-            description="By another one than its proposer, and while the text that it was made from stands.",
+            description=(
+                "By another one than its proposer, and while the text that it was made from stands; of a "
+                "pause, while what serves is the same. A pause that cannot be carried out (409) never begins."
+            ),
             parts=_PROPOSAL,
         ),
         _row(

@@ -77,6 +77,10 @@ class PauseNow(Shape):
     who: str | None
     reason: str | None
     including_orders: bool
+    approved_by: str | None = Field(description="The second person, where two are needed.")
+    proposal: str | None = Field(
+        description="Id under which a pause just asked for waits for a second person; null: none does."
+    )
 
 
 class FlushWanted(Wanted):
@@ -148,17 +152,19 @@ class Proposal(Shape):
     """A change that waits, or waited, for a second person."""
 
     id: str
-    kind: Literal["edit", "rollback", "suggestion", "file"] = Field(
-        description="`file`: somebody edited the file itself."
+    kind: Literal["edit", "rollback", "suggestion", "file", "pause"] = Field(
+        description="`file`: somebody edited the file itself.  `pause`: of filtering, from the approval on."
     )
     who: str
     at: Moment | None
     expires_at: Moment | None
     reason: str
     state: Literal["open", "approved", "rejected", "expired"]
-    base_changed: bool = Field(description="The blocklist changed since: it cannot be approved any more.")
+    base_changed: bool = Field(
+        description="The blocklist changed since (of a pause, what serves): it cannot be approved any more."
+    )
     forced: bool = Field(description="A safety rail objects, and it is meant all the same.")
-    about: str
+    about: str = Field(description="A rollback's generation, a suggestion's name, a pause's length, a file.")
     headline: str
     words: str
     files: dict[str, str] = Field(

@@ -82,13 +82,20 @@ class Text:
 @contextlib.contextmanager
 def alone(place: Place) -> Iterator[Text]:
     """Be the only one who changes the blocklist; gives what stands there.  Raises Refused."""
+    with lock_of(place):
+        yield read_text(place)
+
+
+@contextlib.contextmanager
+def lock_of(place: Place) -> Iterator[None]:
+    """The same, whatever stands there.  Raises Refused."""
     try:
         lock = lock_of_changes(place.state_dir)
         lock.__enter__()
     except OSError as error:
         raise Refused(Kind.UNWRITABLE, f"{place.state_dir}: {error.strerror or error}") from None
     try:
-        yield read_text(place)
+        yield
     finally:
         lock.__exit__(None, None, None)
 

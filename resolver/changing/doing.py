@@ -1,4 +1,4 @@
-"""Every change of the blocklist by its word: edits, proposals and what becomes of them, rollbacks.
+"""Every change by its word: edits, proposals and what becomes of them, rollbacks, pauses.
 
 Knows: which word needs what.  Does not know: HTTP, argv, processes.
 What each gives is JSON; what is not done is `Refused`.
@@ -20,6 +20,7 @@ from resolver.changing.blocklist import (
     why_unwritable,
 )
 from resolver.changing.edits import COMMENTS_TOLD_MAX, edit_text, read_edits
+from resolver.changing.pause_requests import pause
 from resolver.changing.reasons import read_reason
 from resolver.changing.refusal import Kind, Refused
 from resolver.changing.rolling_back import save_unrecorded, text_of_generation
@@ -92,6 +93,8 @@ def do(place: Place, author: Author, word: str, asked: dict[str, Any]) -> dict[s
             return edit(place, author, asked)
         case "rollback":
             return rollback(place, author, asked)
+        case "pause":
+            return pause(place, author, asked)
         case "proposals":
             return {"items": list_proposals(place)}
         case "approve":

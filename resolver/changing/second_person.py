@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from resolver.changing import proposals
+from resolver.changing import pause_requests, proposals
 from resolver.changing.blocklist import (
     Author,
     Place,
@@ -29,6 +29,7 @@ from resolver.changing.blocklist import (
     require_writable,
 )
 from resolver.changing.own_files import changed_lists, hashes_of, own_files
+from resolver.changing.pause_requests import approve_pause, served_base
 from resolver.changing.proposals import EXPIRES_S, Proposal, State
 from resolver.changing.reasons import read_reason, shown_name
 from resolver.changing.refusal import Kind, Refused
@@ -142,7 +143,8 @@ def list_proposals(place: Place) -> list[dict[str, Any]]:
     except OSError as error:
         raise Refused(Kind.UNWRITABLE, f"{place.state_dir}: {error.strerror or error}") from None
     text = read_text(place)
-    told = [as_json(one, now, is_current=one.base == text.sha256) for one in found]
+    bases = {True: served_base(place), False: text.sha256}
+    told = [as_json(one, now, is_current=one.base == bases[one.kind == pause_requests.KIND]) for one in found]
     waiting = waiting_file(place, text)
     return told if waiting is None else [waiting, *told]
 
@@ -270,6 +272,12 @@ def approve(
         proposal = proposals.find(place.state_dir, name, now)
         if not alone_here and same_person(proposal.who, author.name):
             raise Refused(Kind.FORBIDDEN, f"{author.name} proposed it: another one must approve it")
+        if proposal.kind == pause_requests.KIND:
+            # Decided before it begins: what is refused from here on begins never.
+            pause_requests.require_what_was_seen(place, proposal)
+            decided = proposals.decide(place.state_dir, proposal, State.APPROVED, author.name, now, why)
+            approve_pause(place, author, proposal, why, alone_here=alone_here)
+            return as_json(decided, now, is_current=True)
         require_base(place, text, proposal.base)
         require_lists(place)
         require_writable(place)

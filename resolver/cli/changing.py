@@ -16,7 +16,7 @@ from resolver.changing.blocklist import Author, Place
 from resolver.changing.doing import do
 from resolver.changing.refusal import Kind, Refused
 from resolver.cli.files import EXIT_FINE, BadInput, read_settings
-from resolver.cli.pausing import SOON, refused
+from resolver.cli.pausing import SOON, refused, waits_lines
 from resolver.portions import open_regular, read_up_to
 from resolver.problems import printable, show
 from resolver.publishing.approvals import current_user
@@ -131,7 +131,8 @@ def _edit(edits: Any, how: How) -> int:
     for warning in done["warnings"]:
         print(printable(f"note: {warning}"), file=sys.stderr)
     if done["state"] == "proposed":
-        print(f"proposal {done['proposal']} waits for a second person, who approves it by the API")
+        for line in waits_lines(done["proposal"]):
+            print(line)
     else:
         print(f"written to {place.blocklist}; {SOON}")
     return EXIT_FINE

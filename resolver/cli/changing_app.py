@@ -23,18 +23,21 @@ def pause(
     including_orders: Annotated[
         bool, typer.Option("--including-orders", help="Also what authorities ordered (imposed_by: external).")
     ] = False,
+    force: Annotated[
+        bool, typer.Option("--force", help="Without a second person, where two are needed; it is recorded.")
+    ] = False,
     config: ConfigOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Filter nothing for a while; it goes on by itself, and the history and the report tell of the gap.
 
-    What an order of an authority asks for stays in force, unless --including-orders.
+    What an order of an authority asks for stays in force, unless --including-orders.  With http.changes:
+    two-person it waits for a second person.
     """
     from resolver.cli import pausing
 
-    raise typer.Exit(
-        pausing.pause(length, reason, config, including_orders=including_orders, as_json=as_json)
-    )
+    wanted = pausing.Wanted(length, reason, including_orders, force)
+    raise typer.Exit(pausing.pause(wanted, config, as_json=as_json))
 
 
 @changing.command()

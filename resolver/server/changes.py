@@ -104,6 +104,9 @@ class Changes:
             told = {"who": caller.name, "what": word, "state": str(done.get("state", ""))}
             _log.warning("a change by the API", extra=told)
             self._publisher.wake()
+        if word == "approve" and done.get("kind") == "pause":
+            await self._of_pause(lambda: None)
+            self._require_pause()
         return done
 
     async def _child(self, job: dict[str, Any]) -> dict[str, Any]:
@@ -132,6 +135,10 @@ class Changes:
         self, caller: Caller, for_s: float, reason: str, *, including_orders: bool
     ) -> dict[str, Any]:
         """See `Changing`."""
+        if self._settings.http.changes == "two-person":
+            asked = {"for_s": for_s, "reason": reason, "including_orders": including_orders}
+            done = await self.change("pause", caller, **asked)
+            return {**self.paused(), "proposal": done["proposal"]}
 
         def ask() -> None:
             pause_filtering(
@@ -145,6 +152,7 @@ class Changes:
             )
 
         await self._of_pause(ask)
+        self._require_pause()
         return self.paused()
 
     async def resume(self, caller: Caller, reason: str) -> dict[str, Any]:
@@ -176,18 +184,24 @@ class Changes:
                 "it is asked for, and not in force yet: a reload is under way",
                 remedy="Look at GET status; it comes into force when the reload ends.",
             ) from None
+
+    def _require_pause(self) -> None:
+        """Raises Refusal where the pause that was asked for a moment ago is refused, and so for good."""
         if remark := self._publisher.pausing.trouble:
-            raise Refusal(Kind.CONFLICT, remark)
+            raise Refusal(Kind.CONFLICT, remark, remedy="It does not begin later either; ask for it anew.")
 
     def paused(self) -> dict[str, Any]:
         """See `Changing`."""
-        note = explained(self._publisher.pausing.paused())
+        paused = self._publisher.pausing.paused()
+        note = explained(paused)
         return {
             "paused": note is not None,
             "until": None if note is None else note.until,
             "who": None if note is None else note.who,
             "reason": None if note is None else note.reason,
             "including_orders": note is not None and note.including_orders,
+            "approved_by": paused.pause.approved_by or None if paused is not None else None,
+            "proposal": None,
         }
 
     # The rest.

@@ -13,6 +13,7 @@ import pytest
 from resolver.changing import proposals, second_person
 from resolver.changing.blocklist import Author, Place, alone, checked, read_text
 from resolver.changing.doing import do
+from resolver.changing.pause_requests import EXPIRES_S as PAUSE_EXPIRES_S
 from resolver.changing.proposals import EXPIRES_S, OPEN_MAX
 from resolver.changing.refusal import Kind, Refused
 from resolver.changing.second_person import Wanted, make_change
@@ -20,6 +21,7 @@ from resolver.publishing.approvals import Approval, add_approval, content_hash, 
 from resolver.publishing.compiled import InputFile
 from resolver.publishing.history import Generation, history_path, open_history
 from resolver.publishing.image_store import hash_file, note_path
+from resolver.publishing.pausing import Pause, read_pause
 from resolver.publishing.publisher import Publisher
 from resolver.publishing.second_person import served_content
 from tests.support.publisher_rig import Stage, entry, play
@@ -411,6 +413,98 @@ def test_note_that_is_lost_does_not_turn_the_rule_off(office: Office, fault: str
         [waiting] = office.do(BOB, "proposals")["items"]
         office.do(BOB, "approve", id=waiting["id"])
         assert await publisher.reload_if_changed() and office.stage.blocks("gamma")
+
+    office.play(story)
+
+
+def paused(office: Office) -> Pause | None:
+    pause = read_pause(office.stage.state)
+    return pause if pause is not None and pause.ended is None else None
+
+
+PAUSE = {"for_s": 1_800, "reason": "the bank's portal fails", "including_orders": True}
+
+
+def test_pause_waits_for_another_person_and_says_what_it_opens(office: Office) -> None:
+    async def story(publisher: Publisher) -> None:
+        publisher.pausing.two_person = True
+        asked = office.do(ANN, "pause", **PAUSE)
+        assert asked["state"] == "proposed" and paused(office) is None
+        assert "stands still for 30 min" in asked["words"] and "- exchange alpha" in asked["words"]
+        assert asked["warnings"] == ["what authorities ordered is not enforced meanwhile: one"]
+        [waiting] = office.do(BOB, "proposals")["items"]
+        assert (waiting["kind"], waiting["about"], waiting["base_changed"]) == ("pause", "30 min", False)
+        for who in (ANN, EVE):
+            with pytest.raises(Refused) as refused:
+                office.do(who, "approve", id=asked["proposal"])
+            assert refused.value.kind is Kind.FORBIDDEN
+        await publisher.heed_pause()
+        assert office.stage.blocks("alpha")
+        office.do(BOB, "approve", id=asked["proposal"])
+        await publisher.heed_pause()
+        assert not office.stage.blocks("alpha")
+        told = publisher.pausing.as_json()["now"]
+        assert (told["who"], told["approved_by"], told["proposal"]) == ("ann", "bob", asked["proposal"])
+        with pytest.raises(Refused, match="is approved by bob"):
+            office.do(BOB, "approve", id=asked["proposal"])
+
+    office.play(story)
+
+
+def test_pause_of_house_rules_says_that_orders_stay(office: Office) -> None:
+    async def story(publisher: Publisher) -> None:
+        office.stage.write(entry("alpha"), "  beta: {name: Beta, domains: [beta.example]}\n")
+        [waiting] = office.do(BOB, "proposals")["items"]
+        office.do(BOB, "approve", id=waiting["id"])
+        assert await publisher.reload_if_changed()
+        words = office.do(ANN, "pause", for_s=60, reason="why")["words"]
+        assert "- exchange beta" in words and "alpha" not in words and "1 stay blocked" in words
+
+    office.play(story)
+
+
+def test_request_of_a_pause_lapses_after_an_hour(office: Office) -> None:
+    async def story(publisher: Publisher) -> None:
+        asked = office.do(ANN, "pause", **PAUSE)
+        office.stage.clock.advance(PAUSE_EXPIRES_S)
+        with pytest.raises(Refused, match="is expired"):
+            office.do(BOB, "approve", id=asked["proposal"])
+        assert paused(office) is None
+
+    office.play(story)
+
+
+def test_pause_is_for_what_served_when_it_was_asked_for(office: Office) -> None:
+    async def story(publisher: Publisher) -> None:
+        asked = office.do(ANN, "pause", **PAUSE)
+        office.stage.write(entry("alpha"), entry("beta"), entry("gamma"))
+        [_, still] = office.do(BOB, "proposals")["items"]
+        assert not still["base_changed"], "an edit that waits changes nothing of what it opens"
+        office.do(BOB, "approve", id=office.do(BOB, "proposals")["items"][0]["id"])
+        assert await publisher.reload_if_changed()
+        with pytest.raises(Refused, match="another policy serves since"):
+            office.do(BOB, "approve", id=asked["proposal"])
+        assert paused(office) is None
+
+    office.play(story)
+
+
+def test_pause_alone_on_this_machine_is_recorded_as_such(office: Office) -> None:
+    async def story(publisher: Publisher) -> None:
+        publisher.pausing.two_person = True
+        root = Author("root", may_approve=True)
+        with pytest.raises(Refused, match="role approve"):
+            office.do(EVE, "pause", **PAUSE)
+        assert office.do(replace(BOB), "pause", **PAUSE, alone_here=True)["state"] == "proposed", (
+            "not by the API"
+        )
+        assert office.do(root, "pause", **PAUSE, alone_here=True)["state"] == "paused"
+        await publisher.heed_pause()
+        assert publisher.pausing.as_json()["now"]["approved_by"] == "root, alone, on this machine"
+        asked = office.do(root, "pause", **PAUSE)
+        office.do(root, "approve", id=asked["proposal"], alone_here=True, reason="nobody is awake")
+        pause = paused(office)
+        assert pause is not None and pause.approved_by == "root, alone, on this machine: nobody is awake"
 
     office.play(story)
 
