@@ -24,6 +24,7 @@ from resolver.publishing.image_store import hash_file, note_path
 from resolver.publishing.pausing import Pause, read_pause
 from resolver.publishing.publisher import Publisher
 from resolver.publishing.second_person import served_content
+from resolver.server.facts import reload_facts
 from tests.support.publisher_rig import Stage, entry, play
 
 ANN = Author("ann", "api", may_approve=True)
@@ -111,6 +112,8 @@ def test_edit_of_the_file_itself_is_not_loaded_until_it_is_approved(office: Offi
         assert not await publisher.reload_if_changed()
         assert not office.stage.blocks("gamma") and office.stage.blocks("alpha")
         assert "waits for a second person" in publisher.status.last_problems[0].message
+        told = reload_facts(publisher.status)
+        assert told.waits_for_second and not told.serves_last_good, "it is in order, and only waits"
         [waiting] = office.do(BOB, "proposals")["items"]
         assert waiting["kind"] == "file" and "+ exchange gamma" in waiting["words"]
         office.do(BOB, "approve", id=waiting["id"])
@@ -413,6 +416,20 @@ def test_note_that_is_lost_does_not_turn_the_rule_off(office: Office, fault: str
         [waiting] = office.do(BOB, "proposals")["items"]
         office.do(BOB, "approve", id=waiting["id"])
         assert await publisher.reload_if_changed() and office.stage.blocks("gamma")
+
+    office.play(story)
+
+
+def test_edit_that_cannot_be_loaded_is_a_fault_and_none_that_waits(office: Office) -> None:
+    async def story(publisher: Publisher) -> None:
+        office.stage.write(entry("alpha"), entry("beta"), "  broken: [")
+        assert not await publisher.reload_if_changed()
+        told = reload_facts(publisher.status)
+        assert told.serves_last_good and not told.waits_for_second
+        office.stage.write("  alpha: {name: Alpha, order: one, domains: [org]}\n")
+        assert not await publisher.reload_if_changed()
+        told = reload_facts(publisher.status)
+        assert told.serves_last_good and not told.waits_for_second, "a rail objects, too"
 
     office.play(story)
 

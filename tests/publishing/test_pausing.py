@@ -84,6 +84,8 @@ def test_pause_ends_by_itself_at_its_second_even_if_nobody_looks(stage: Stage) -
         begun = stage.clock.wall()
         stage.clock.advance(599.0)
         assert not stage.blocks("beta") and publisher.pausing.until == pytest.approx(begun + 600)
+        assert "by ann (the bank's portal fails)" in publisher.pausing.remark()
+        assert publisher.pausing.remark_outside() == "filtering is paused until 2020-09-13T12:53:20Z"
         stage.clock.advance(1.0)
         assert stage.blocks("beta"), "the policy's own date"
         await publisher.reload_if_changed()
