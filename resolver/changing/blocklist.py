@@ -12,7 +12,6 @@ import contextlib
 import errno
 import hashlib
 import os
-import tempfile
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -36,6 +35,7 @@ from resolver.publishing.compiler import compile_policy
 from resolver.publishing.history import TEXT_PLAIN_OCTETS_MAX, HistoryUnusable, open_history
 from resolver.publishing.image_store import ImageStore
 from resolver.publishing.second_person import served_now
+from resolver.scratch import scratch
 
 LOCK_FILE = ".changes.lock"
 PROBLEMS_TOLD_MAX = 20
@@ -193,10 +193,8 @@ def checked(place: Place, after: bytes, *, force: bool) -> Compiled:
 
     `force`: although a safety rail objects.
     """
-    with tempfile.TemporaryDirectory(prefix="exchange-resolver-") as folder:
-        compiled = compile_policy(
-            place.blocklist, Path(folder), state_dir=place.state_dir, text=after, force=force
-        )
+    with scratch() as folder:
+        compiled = compile_policy(place.blocklist, folder, state_dir=place.state_dir, text=after, force=force)
     if not has_errors(compiled.problems):
         return compiled
     errors = [problem for problem in compiled.problems if has_errors([problem])]

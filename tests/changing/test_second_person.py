@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import tempfile
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from pathlib import Path
@@ -24,6 +25,7 @@ from resolver.publishing.image_store import hash_file, note_path
 from resolver.publishing.pausing import Pause, read_pause
 from resolver.publishing.publisher import Publisher
 from resolver.publishing.second_person import served_content
+from resolver.scratch import PREFIX
 from resolver.server.facts import reload_facts
 from tests.support.publisher_rig import Stage, entry, play
 
@@ -83,6 +85,21 @@ def test_proposal_changes_nothing_until_another_one_approves_it(office: Office) 
     [approval] = read_approvals(office.stage.state)
     assert (approval.who, approval.approved_by, approval.via) == ("eve", "bob", "api")
     assert not approval.is_forced and approval.remark == "why"
+
+
+def test_what_a_killed_change_has_left_goes_with_the_next_one(
+    office: Office, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    left = tmp_path / f"{PREFIX}left"
+    left.mkdir(mode=0o700)
+    (left / "image").write_bytes(b"x")
+
+    async def story(publisher: Publisher) -> None:
+        office.edit(EVE, ADD)
+
+    office.play(story)
+    assert not list(tmp_path.glob(f"{PREFIX}*"))
 
 
 def test_proposer_cannot_approve(office: Office) -> None:

@@ -19,7 +19,7 @@ from resolver.clock import BootMoment
 from resolver.publishing import pause_keeper
 from resolver.publishing import publisher as publisher_module
 from resolver.publishing.paused_image import CannotPause
-from resolver.publishing.pausing import Pause, PauseUnusable, pause_path, read_pause
+from resolver.publishing.pausing import Pause, PauseUnusable, pause_path, read_pause, write_pause
 from resolver.publishing.publisher import Publisher
 from resolver.wire.names import name_from_text as n
 from tests.support.publisher_rig import DAY_S, Stage, entry, logged, nothing, play
@@ -473,7 +473,7 @@ def test_pause_that_the_command_cannot_keep_for_sure_is_withdrawn(
 ) -> None:
     """What fails may be the last step, behind the rename."""
     stage.write(house("beta"))
-    keep = pausing_module.write_pause
+    keep = write_pause
 
     def kept_and_failed(state_dir: Path, pause: Pause) -> None:
         keep(state_dir, pause)
