@@ -16,7 +16,8 @@ from resolver.changing.blocklist import Author, Place
 from resolver.changing.doing import do
 from resolver.changing.refusal import Kind, Refused
 from resolver.cli.files import EXIT_FINE, BadInput, read_settings
-from resolver.cli.pausing import SOON, refused, waits_lines
+from resolver.cli.pausing import SOON, refused
+from resolver.cli.waiting import waits_json, waits_lines
 from resolver.portions import open_regular, read_up_to
 from resolver.problems import printable, show
 from resolver.publishing.approvals import current_user
@@ -125,7 +126,8 @@ def _edit(edits: Any, how: How) -> int:
     place, author = _here(how.config)
     done = do(place, author, "edit", {"edits": edits, "reason": how.reason, "force": how.force})
     if how.as_json:
-        print(json.dumps(done, indent=2, ensure_ascii=False))
+        told = {**done, "waits": waits_json(done["proposal"])}
+        print(json.dumps(told, indent=2, ensure_ascii=False))
         return EXIT_FINE
     print(_lines(done["words"]))
     for warning in done["warnings"]:

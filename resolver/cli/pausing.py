@@ -16,6 +16,7 @@ from resolver.changing.doing import do
 from resolver.changing.pausing import read_duration_s, resume_filtering
 from resolver.changing.refusal import Refused
 from resolver.cli.files import EXIT_BAD_INPUT, EXIT_FINE, BadInput, bad_input, read_settings
+from resolver.cli.waiting import waits_json, waits_lines
 from resolver.clock import boot_moment
 from resolver.moments import iso_moment
 from resolver.problems import printable
@@ -49,7 +50,8 @@ def pause(wanted: Wanted, config: Path | None, *, as_json: bool) -> int:
     except (BadInput, Refused) as error:
         return refused(error, "pause", as_json=as_json)
     if as_json:
-        print(json.dumps({**done, "including_orders": wanted.including_orders}, ensure_ascii=False))
+        told = {**done, "including_orders": wanted.including_orders, "waits": waits_json(done["proposal"])}
+        print(json.dumps(told, ensure_ascii=False))
         return EXIT_FINE
     if done["state"] == "proposed":
         print("\n".join(map(printable, done["words"].splitlines())))
@@ -64,15 +66,6 @@ def pause(wanted: Wanted, config: Path | None, *, as_json: bool) -> int:
     print(f"filtering is paused until {done['until']}: everything{orders}; {SOON}")
     print("'exchange-resolver resume' ends it before that")
     return EXIT_FINE
-
-
-def waits_lines(proposal: str) -> list[str]:
-    """What to say where a change waits for a second person."""
-    return [
-        f"nothing is in force yet: proposal {proposal} waits for a second person (http.changes: two-person)",
-        f"they approve it in the dashboard, or with POST /api/v1/proposals/{proposal}/approve",
-        f"alone, on this machine: exchange-resolver proposals approve {proposal} --force --reason '...'",
-    ]
 
 
 def resume(reason: str | None, config: Path | None, *, as_json: bool) -> int:
