@@ -125,6 +125,7 @@ class EditsWanted(Wanted):
     edits: list[EditWanted] = Field(min_length=1, max_length=EDITS_MAX)
     reason: OptionalReason = None
     force: bool = Field(False, description="Although a safety rail objects; takes a reason.")
+    dry_run: bool = Field(False, description="Only say what it would change: all is checked, nothing kept.")
 
 
 class EditStanding(Shape):
@@ -138,9 +139,9 @@ class EditStanding(Shape):
 
 
 class Changed(Shape):
-    """What came of a change: it is written, or waits for a second person."""
+    """What came of a change: it is written, waits for a second person, or was only looked at (`dry_run`)."""
 
-    state: Literal["applied", "proposed"]
+    state: Literal["applied", "proposed", "previewed"]
     proposal: str | None
     base: Sha256 = Field(description="Of the text that stands now.")
     headline: str

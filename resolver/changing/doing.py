@@ -42,12 +42,12 @@ def standing(place: Place) -> dict[str, Any]:
 
 
 def edit(place: Place, author: Author, asked: dict[str, Any]) -> dict[str, Any]:
-    """Carry out edits: `{base, edits, reason, force}`; `base` null: of whatever stands there.
+    """Carry out edits: `{base, edits, reason, force, dry_run}`; `base` null: of whatever stands there.
 
-    Raises Refused.
+    `dry_run`: only say what it would do; all is checked, nothing is kept.  Raises Refused.
     """
-    edits = read_edits(asked.get("edits"))
-    reason = read_reason(asked.get("reason"), is_needed=place.two_person)
+    edits, dry_run = read_edits(asked.get("edits")), bool(asked.get("dry_run"))
+    reason = read_reason(asked.get("reason"), is_needed=place.two_person and not dry_run)
     base = asked.get("base")
     if base is not None and not (isinstance(base, str) and _SHA256.fullmatch(base)):
         raise Refused(Kind.BAD, "base: is no SHA-256 of a blocklist", "take it from what you have read")
@@ -56,7 +56,7 @@ def edit(place: Place, author: Author, asked: dict[str, Any]) -> dict[str, Any]:
             require_base(place, now, base)
         edited = edit_text(now.octets, edits)
         after = tidied(place.blocklist, now.octets, edited.octets)
-        wanted = Wanted("edit", after, reason, is_forced=bool(asked.get("force")))
+        wanted = Wanted("edit", after, reason, is_forced=bool(asked.get("force")), dry_run=dry_run)
         done = make_change(place, author, now, wanted)
     gone = [f"a comment goes with what it is about: {text}" for text in edited.comments_gone]
     return {**done, "warnings": [*done["warnings"], *gone[:COMMENTS_TOLD_MAX]]}

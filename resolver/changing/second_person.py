@@ -70,16 +70,19 @@ class Wanted:
     about: str = ""
     is_forced: bool = False
     rolled_back_to: int = 0
+    dry_run: bool = False
+    """Only to say what it would do."""
 
 
 def make_change(place: Place, author: Author, now: Text, wanted: Wanted) -> dict[str, Any]:
     """Put it in force, or propose it where two people are needed; call it within `alone`.
 
-    Gives `{state: applied | proposed, proposal, headline, words, base, warnings}`.  Raises Refused.
+    Gives `{state: applied | proposed | previewed, proposal, headline, words, base, warnings}`.
+    Raises Refused.
     """
     if wanted.is_forced and not author.may_approve and not place.two_person:
         raise Refused(Kind.FORBIDDEN, "to overrule a safety rail takes the role approve")
-    if wanted.is_forced and not wanted.reason:
+    if wanted.is_forced and not wanted.reason and not wanted.dry_run:
         raise Refused(Kind.BAD, "to overrule a safety rail takes a reason")
     require_writable(place)
     if wanted.after == now.octets:
@@ -88,6 +91,8 @@ def make_change(place: Place, author: Author, now: Text, wanted: Wanted) -> dict
     at = place.now()
     told = difference_of(place.blocklist, _served(place, now), wanted.after, at)
     warnings = [problem.message for problem in compiled.problems]
+    if wanted.dry_run:
+        return {"state": "previewed", "proposal": None, "base": now.sha256, **told, "warnings": warnings}
     if not place.two_person:
         standing = Standing(
             author.name,

@@ -100,7 +100,7 @@ class Changes:
                 done = await self._child(job)
         finally:
             self._waiting -= 1
-        if word not in ("standing", "proposals"):
+        if word not in ("standing", "proposals") and not asked.get("dry_run"):
             told = {"who": caller.name, "what": word, "state": str(done.get("state", ""))}
             _log.warning("a change by the API", extra=told)
             self._publisher.wake()

@@ -102,6 +102,27 @@ def test_what_a_killed_change_has_left_goes_with_the_next_one(
     assert not list(tmp_path.glob(f"{PREFIX}*"))
 
 
+@pytest.mark.parametrize("two_person", [True, False])
+def test_dry_run_says_what_an_edit_would_change_and_keeps_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, two_person: bool
+) -> None:
+    monkeypatch.setattr("resolver.publishing.believed.built_at", lambda: 0.0)
+    office = Office(Stage(tmp_path), two_person=two_person)
+
+    async def story(publisher: Publisher) -> None:
+        before = office.stage.blocklist.read_bytes()
+        seen = office.edit(EVE, ADD, dry_run=True, reason=None)
+        assert seen["state"] == "previewed" and seen["proposal"] is None and "+ more.example" in seen["words"]
+        assert office.stage.blocklist.read_bytes() == before and read_approvals(office.stage.state) == []
+        assert office.do(BOB, "proposals")["items"] == []
+        with pytest.raises(Refused, match="rail objects"):
+            office.edit(EVE, {**ADD, "domains": ["co.uk"]}, dry_run=True)
+        with pytest.raises(Refused, match="changed meanwhile"):
+            office.edit(EVE, ADD, dry_run=True, base="0" * 64)
+
+    office.play(story)
+
+
 def test_proposer_cannot_approve(office: Office) -> None:
     async def story(publisher: Publisher) -> None:
         proposed = office.edit(ANN, ADD)
