@@ -81,6 +81,9 @@ class PauseNow(Shape):
     proposal: str | None = Field(
         description="Id under which a pause just asked for waits for a second person; null: none does."
     )
+    soon: bool = Field(
+        description="What was just asked for is not in force yet, and is when the reload under way ends."
+    )
 
 
 class FlushWanted(Wanted):

@@ -64,6 +64,7 @@ def pause(wanted: Wanted, config: Path | None, *, as_json: bool) -> int:
         ", orders of authorities included" if wanted.including_orders else " but what authorities ordered"
     )
     print(f"filtering is paused until {done['until']}: everything{orders}; {SOON}")
+    print("where it cannot, the pause is refused for good, and log and /readyz say so")
     print("'exchange-resolver resume' ends it before that")
     return EXIT_FINE
 

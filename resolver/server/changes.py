@@ -151,9 +151,9 @@ class Changes:
                 boot=boot_moment(),
             )
 
-        await self._of_pause(ask)
+        soon = not await self._of_pause(ask)
         self._require_pause()
-        return self.paused()
+        return {**self.paused(), "soon": soon}
 
     async def resume(self, caller: Caller, reason: str) -> dict[str, Any]:
         """See `Changing`."""
@@ -162,10 +162,12 @@ class Changes:
             state_dir = self._settings.state_dir
             resume_filtering(state_dir, caller.name, reason, wall=self._wall(), boot=boot_moment())
 
-        await self._of_pause(ask)
-        return self.paused()
+        soon = not await self._of_pause(ask)
+        return {**self.paused(), "soon": soon}
 
-    async def _of_pause(self, ask: Callable[[], None]) -> None:
+    async def _of_pause(self, ask: Callable[[], None]) -> bool:
+        """Ask, and have it heeded; whether it is by now: else it is when the reload under way ends."""
+
         async def act() -> None:
             await asyncio.to_thread(ask)
             await self._publisher.heed_pause()
@@ -179,11 +181,9 @@ class Changes:
         except Refused as refused:
             raise refusal_of(refused) from None
         except TimeoutError:
-            raise Refusal(
-                Kind.NOT_READY,
-                "it is asked for, and not in force yet: a reload is under way",
-                remedy="Look at GET status; it comes into force when the reload ends.",
-            ) from None
+            # Not refused: what is refused never begins.
+            return False
+        return True
 
     def _require_pause(self) -> None:
         """Raises Refusal where the pause that was asked for a moment ago is refused, and so for good."""
@@ -202,6 +202,7 @@ class Changes:
             "including_orders": note is not None and note.including_orders,
             "approved_by": paused.pause.approved_by or None if paused is not None else None,
             "proposal": None,
+            "soon": False,
         }
 
     # The rest.

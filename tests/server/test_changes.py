@@ -226,6 +226,30 @@ def test_resume_goes_on_when_the_client_has_closed_its_connection(
     play(stage, whole)
 
 
+def test_pause_that_waits_for_a_reload_is_accepted_and_begins_with_its_end(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("resolver.server.changes.HEEDED_S", 0.0)
+
+    async def whole(publisher: Publisher) -> None:
+        rig, heed, may_go_on = Rig(stage, publisher), publisher.heed_pause, asyncio.Event()
+        done = asyncio.Event()
+
+        async def slowly() -> None:
+            await may_go_on.wait()
+            await heed()
+            done.set()
+
+        monkeypatch.setattr(publisher, "heed_pause", slowly)
+        told = await rig.changes.pause(ANN, 600, "why", including_orders=False)
+        assert told["soon"] and not told["paused"] and told["proposal"] is None
+        may_go_on.set()
+        await done.wait()
+        assert not stage.blocks("beta") and not rig.changes.paused()["soon"]
+
+    play(stage, whole)
+
+
 def test_pause_that_cannot_be_kept_is_a_conflict_and_pauses_nothing(stage: Stage) -> None:
     async def act(rig: Rig) -> None:
         pause_path(stage.state).mkdir()
