@@ -116,7 +116,9 @@ class PauseKeeper:
     def _wanted(self) -> Pause | None:
         """The pause that is asked for, counts still, and can be carried out."""
         asked = self._asked
-        return asked if asked is not None and self._left_s(asked) else None
+        if asked is None or (self._refused is not None and self._refused[0] == asked.id):
+            return None
+        return asked if self._left_s(asked) else None
 
     async def _refuse(self, pause: Pause, why: str) -> None:
         """End a pause that is not to be, here and in its file."""

@@ -48,7 +48,6 @@ from resolver.publishing.image_store import ImageStore, open_image
 from resolver.publishing.order_dates import dated_orders
 from resolver.publishing.pause_records import PAUSE, settle_pauses
 from resolver.publishing.register_store import changed_records
-from resolver.publishing.second_person import served_now
 
 NAMES_KEPT_MAX = 1_000
 """Names and entries kept of one difference; lowered until it fits `CHANGES_OCTETS_MAX`."""
@@ -106,7 +105,8 @@ def _record_policy(state_dir: Path, applied: Applied, history: History) -> int:
         return history.add(_turned(applied, applied.turned_at, content, text), text)
     # An approval is for what people edit, not for copies of downloaded lists.
     note = ImageStore(state_dir).last_good()
-    served = served_now(state_dir) if note is None or note.key == key_of(applied.inputs) else None
+    # It is in force already: whatever stands for it is told, also where the note of it is gone.
+    served = note.served if note is not None and note.key == key_of(applied.inputs) else None
     approvals, _ = approvals_of(state_dir, edited_files(state_dir, applied.inputs), served)
     # An approval from before the last change is not what made this one.
     since = _last_change(history, applied.at)

@@ -7,10 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from resolver.changing.pausing import PAUSE_S_MAX
 from resolver.publishing.compiler import compile_policy
 from resolver.publishing.image_store import ImageStore, LastGood
-from resolver.publishing.pausing import read_pause
+from resolver.publishing.pausing import PAUSE_S_MAX, read_pause
 from tests.support.desk import FIRST, SECOND, Desk
 
 UNTIDY = SECOND
@@ -56,7 +55,7 @@ def test_imported_order_waits(desk: Desk) -> None:
     serve(desk, FIRST)
     order = desk.folder / "order.txt"
     order.write_text("acme.example\nnew.example\n")
-    words = ["order", "import", order, "--id", "x-1", "--authority", "A", "--title", "T", "--write"]
+    words = ["order", "import", str(order), "--id", "x-1", "--authority", "A", "--title", "T", "--write"]
     told = json.loads(desk.run(*words, "--json").stdout)
     assert told["written"] and told["waits"]["proposal"].startswith("file-")
     desk.blocklist.write_text(FIRST)
