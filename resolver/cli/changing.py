@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 from resolver.changing.blocklist import Author, Place
 from resolver.changing.doing import do
 from resolver.changing.refusal import Kind, Refused
+from resolver.cli.edit import NOTHING_WRITTEN
 from resolver.cli.files import EXIT_FINE, BadInput, read_settings
 from resolver.cli.pausing import SOON, refused
 from resolver.cli.waiting import waits_json, waits_lines
@@ -51,6 +52,8 @@ class How(NamedTuple):
     force: bool
     config: Path | None
     as_json: bool
+    dry_run: bool = False
+    """Only to say what it would do."""
 
 
 def edit_entry(asked: Asked, how: How) -> int:
@@ -124,7 +127,8 @@ def _pair(text: str) -> tuple[str, Any]:
 
 def _edit(edits: Any, how: How) -> int:
     place, author = _here(how.config)
-    done = do(place, author, "edit", {"edits": edits, "reason": how.reason, "force": how.force})
+    asked = {"edits": edits, "reason": how.reason, "force": how.force, "dry_run": how.dry_run}
+    done = do(place, author, "edit", asked)
     if how.as_json:
         told = {**done, "waits": waits_json(done["proposal"])}
         print(json.dumps(told, indent=2, ensure_ascii=False))
@@ -132,7 +136,9 @@ def _edit(edits: Any, how: How) -> int:
     print(_lines(done["words"]))
     for warning in done["warnings"]:
         print(printable(f"note: {warning}"), file=sys.stderr)
-    if done["state"] == "proposed":
+    if done["state"] == "previewed":
+        print(NOTHING_WRITTEN)
+    elif done["state"] == "proposed":
         for line in waits_lines(done["proposal"]):
             print(line)
     else:

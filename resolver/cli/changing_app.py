@@ -65,6 +65,7 @@ _SetOption = Annotated[
         "--set", metavar="KEY=VALUE", help="As the blocklist has it; lists with commas. Repeatable."
     ),
 ]
+_DryRunOption = Annotated[bool, typer.Option("--dry-run", help="Only say what would change.")]
 _UnsetOption = Annotated[
     list[str] | None, typer.Option("--unset", metavar="KEY", help="Take a key out. Repeatable.")
 ]
@@ -85,6 +86,7 @@ def exchange(
     ] = None,
     reason: ReasonOption = None,
     force: ForceOption = False,
+    dry_run: _DryRunOption = False,
     config: ConfigOption = None,
     as_json: JsonOption = False,
 ) -> None:
@@ -93,7 +95,7 @@ def exchange(
 
     lists = sets or [], unsets or [], add_domains or [], remove_domains or []
     raise typer.Exit(
-        edit_entry(Asked("exchange", name, add, remove, *lists), How(reason, force, config, as_json))
+        edit_entry(Asked("exchange", name, add, remove, *lists), How(reason, force, config, as_json, dry_run))
     )
 
 
@@ -106,6 +108,7 @@ def order(
     unsets: _UnsetOption = None,
     reason: ReasonOption = None,
     force: ForceOption = False,
+    dry_run: _DryRunOption = False,
     config: ConfigOption = None,
     as_json: JsonOption = False,
 ) -> None:
@@ -113,7 +116,7 @@ def order(
     from resolver.cli.changing import Asked, How, edit_entry
 
     asked = Asked("order", name, add, remove, sets or [], unsets or [])
-    raise typer.Exit(edit_entry(asked, How(reason, force, config, as_json)))
+    raise typer.Exit(edit_entry(asked, How(reason, force, config, as_json, dry_run)))
 
 
 @edit_commands.command()
@@ -125,6 +128,7 @@ def exception(
     unsets: _UnsetOption = None,
     reason: ReasonOption = None,
     force: ForceOption = False,
+    dry_run: _DryRunOption = False,
     config: ConfigOption = None,
     as_json: JsonOption = False,
 ) -> None:
@@ -132,7 +136,7 @@ def exception(
     from resolver.cli.changing import Asked, How, edit_entry
 
     asked = Asked("exception", name, add, remove, sets or [], unsets or [])
-    raise typer.Exit(edit_entry(asked, How(reason, force, config, as_json)))
+    raise typer.Exit(edit_entry(asked, How(reason, force, config, as_json, dry_run)))
 
 
 @edit_commands.command("from")
@@ -140,13 +144,14 @@ def edit_from_file(
     file: Annotated[Path, typer.Argument(metavar="FILE", help="JSON, a list of edits; -: standard input.")],
     reason: ReasonOption = None,
     force: ForceOption = False,
+    dry_run: _DryRunOption = False,
     config: ConfigOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Carry out a list of edits, all or none, in the form that the API takes."""
     from resolver.cli.changing import How, edit_from
 
-    raise typer.Exit(edit_from(file, How(reason, force, config, as_json)))
+    raise typer.Exit(edit_from(file, How(reason, force, config, as_json, dry_run)))
 
 
 # Proposals.

@@ -111,7 +111,7 @@ export function ProposalsTable({ proposals }: { proposals: readonly Proposal[] }
             {mayApprove ? (
               <div class="actions more">
                 <DoButton
-                  kind="primary"
+                  kind={one.kind === 'pause' ? 'primary grave' : 'primary'}
                   label={say('approve')}
                   path={`proposals/${encodeURIComponent(one.id)}/approve`}
                   done={() => say('approved')}
