@@ -108,19 +108,24 @@ def check_files(config: Path | None, blocklist: Path | None, *, strict: bool, as
     if can_be_forced(problems):
         print(FORCE_HINT, file=sys.stderr)
     if not has_errors(problems):
-        warnings = f", {counted(len(problems), 'warning')}" if problems else ""
-        print(f"{', '.join(checked)}: fine{warnings}")
-        if counts:
-            nouns = {
-                "exchanges": "exchange",
-                "domains": "domain",
-                "addresses": "network",
-                "list_names": "list name",
-            }
-            print(", ".join(counted(counts[key], noun) for key, noun in nouns.items()))
-        for end in ends:
-            print(printable(end))
+        _say_fine(checked, problems, counts, ends)
     return code
+
+
+def _say_fine(checked: list[str], problems: list[Problem], counts: dict[str, Any], ends: list[str]) -> None:
+    """What was checked, what is in it, and what of it ends soon."""
+    warnings = f", {counted(len(problems), 'warning')}" if problems else ""
+    print(f"{', '.join(checked)}: fine{warnings}")
+    if counts:
+        nouns = {
+            "exchanges": "exchange",
+            "domains": "domain",
+            "addresses": "network",
+            "list_names": "list name",
+        }
+        print(", ".join(counted(counts[key], noun) for key, noun in nouns.items()))
+    for end in ends:
+        print(printable(end))
 
 
 def _too_few_ports(path: Path, settings: Settings) -> list[Problem]:
