@@ -11,7 +11,7 @@ All keys take effect at the next start; only the blocklist's content is reloaded
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from ipaddress import ip_network
 from pathlib import Path
 from typing import Any, Literal
@@ -372,7 +372,10 @@ def _check_scripts(settings: Settings, tree: Value, findings: Findings) -> None:
         for remark in mixing_remarks(name):
             findings.warning(line, f"{where}: {remark}")
 
-    names = {("records",): settings.records, ("upstreams", "forward"): settings.upstreams.forward}
+    names: dict[tuple[str, ...], Iterable[bytes]] = {
+        ("records",): settings.records,
+        ("upstreams", "forward"): settings.upstreams.forward,
+    }
     for keys, named in names.items():
         for line, name in zip(_key_lines(tree, *keys), named, strict=False):
             warn(line, ".".join(keys), name_to_text(name))
