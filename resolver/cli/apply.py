@@ -174,7 +174,7 @@ def _checked(
             on_step=say,
             two_person=settings.http.changes == "two-person",
         )
-        remarks, ends = remarks_now(path, compiled.image, compiled.problems, time.time())
+        remarks, ends = remarks_now(path, compiled.image, compiled.problems, settings.state_dir)
     problems = compiled.problems + remarks
     if shown_as:
         problems = [

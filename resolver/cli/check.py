@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 import sys
-import time
 from pathlib import Path
 from typing import Any
 
@@ -85,7 +84,7 @@ def check_files(config: Path | None, blocklist: Path | None, *, strict: bool, as
             if checked_settings is not None:
                 problems += page_problems(*checked_settings, compiled.image)
                 problems += upstream_problems(*checked_settings, compiled.image)
-            remarks, ends = remarks_now(blocklist, compiled.image, compiled.problems, time.time())
+            remarks, ends = remarks_now(blocklist, compiled.image, compiled.problems, state_dir)
         problems += compiled.problems + remarks
         counts = compiled.counts
         if checked_settings is not None and checked_settings[1].structured_errors.enabled:
