@@ -7,14 +7,9 @@ from __future__ import annotations
 
 import asyncio
 import json
-import sys
 import time
 from pathlib import Path
 from typing import Any, Final
-
-from rich.console import Console
-from rich.table import Table
-from rich.text import Text
 
 from resolver.cli.files import (
     EXIT_FINDINGS,
@@ -26,6 +21,7 @@ from resolver.cli.files import (
     read_settings,
 )
 from resolver.cli.moments import iso_moment
+from resolver.cli.wrapping import print_rows
 from resolver.config.settings import Settings, UpstreamServer
 from resolver.config.upstream_values import upstream_from
 from resolver.problems import Problem, printable
@@ -55,7 +51,7 @@ def run_upstreams_test(config: Path | None, urls: list[str], *, as_json: bool) -
         print(json.dumps({"upstreams": shown, "problems": problems_as_json(problems)}, indent=2))
     else:
         print_problems([] if urls else problems)
-        Console(width=None if sys.stdout.isatty() else 200).print(_table(tried, now))
+        print_rows(_HEADERS, [_row(one, now) for one in tried], numbers=_TIMES)
     return EXIT_FINDINGS if any(remark_on(one, now) for one in tried) else EXIT_FINE
 
 
@@ -79,25 +75,20 @@ def _with_servers(settings: Settings, urls: list[str]) -> Settings:
     return settings.model_copy(update={"upstreams": upstreams})
 
 
-def _table(tried: list[Tried], now: float) -> Table:
-    table = Table(box=None, pad_edge=False)
-    table.add_column("UPSTREAM", overflow="fold")
-    for title in ("CONNECT", "HANDSHAKE", "FIRST", "WARM"):
-        table.add_column(title, justify="right")
-    for title in ("TLS", "CERTIFICATE", "UNTIL", "REMARK"):
-        table.add_column(title, overflow="fold")
-    for one in tried:
-        certificate = one.certificate
-        remark = remark_on(one, now)
-        table.add_row(
-            Text(one.upstream.name),
-            *(_ms(time_s) for time_s in (one.connect_s, one.handshake_s, one.first_s, one.warm_s)),
-            one.tls,
-            Text("" if certificate is None else _names(certificate.names)),
-            "" if certificate is None else (iso_moment(certificate.until) or "")[:10],
-            Text(remark or "fine", style="red" if remark else ""),
-        )
-    return table
+_TIMES = ("CONNECT", "HANDSHAKE", "FIRST", "WARM")
+_HEADERS = ("UPSTREAM", *_TIMES, "TLS", "CERTIFICATE", "UNTIL", "REMARK")
+
+
+def _row(one: Tried, now: float) -> list[str]:
+    certificate = one.certificate
+    return [
+        one.upstream.name,
+        *(_ms(time_s) for time_s in (one.connect_s, one.handshake_s, one.first_s, one.warm_s)),
+        one.tls,
+        "" if certificate is None else _names(certificate.names),
+        "" if certificate is None else (iso_moment(certificate.until) or "")[:10],
+        remark_on(one, now) or "fine",
+    ]
 
 
 def _ms(time_s: float | None) -> str:

@@ -241,7 +241,7 @@ def _idle(rule: PolicyRule, now: float) -> str:
 
 
 def _is_beyond_dns(reason: Reason, *, has_path: bool) -> bool:
-    """Whether no rule could do it.  A whole platform could be blocked, by force: that is somebody's decision."""
+    """Whether no rule could do it.  A whole platform could be blocked, by force: somebody decides that."""
     return reason in _NO_NAMES or (reason is Reason.SHARED_PLATFORM and has_path)
 
 

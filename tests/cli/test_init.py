@@ -85,6 +85,31 @@ def test_the_network_is_pointed_at_this_machines_address(
     assert "192.0.2.2 as the only DNS server" in out and "dhcp-option=option:dns-server,192.0.2.2" in out
 
 
+@pytest.mark.parametrize(
+    ("listen", "told", "not_told"),
+    [
+        ("0.0.0.0:53", "point the network at 192.0.2.2;", "devices ask port 53"),
+        ("192.0.2.53:53", "point the network at 192.0.2.53;", "192.0.2.2"),
+        ("192.0.2.53:5353", "devices ask port 53; listen.dns has 5353", "192.0.2.2"),
+        ("127.0.0.1:53 [::1]:53", "only this machine can ask", "point the network"),
+        ("127.0.0.1:5335", "listen.dns has 5335", "point the network"),
+    ],
+)
+def test_the_network_is_pointed_at_what_the_server_listens_on(
+    tmp_path: Path,
+    faked: FakedMachine,
+    capsys: pytest.CaptureFixture[str],
+    listen: str,
+    told: str,
+    not_told: str,
+) -> None:
+    faked.write("/proc/net/fib_trie", "Local:\n     |-- 192.0.2.2\n        /32 host LOCAL\n")
+    given = iter([listen, "udp://192.0.2.1:53", "-"])
+    assert made(tmp_path, faked, "office", ask=lambda question, default: next(given)) == 0
+    out = capsys.readouterr().out
+    assert told in out and not_told not in out
+
+
 def test_answers_on_a_terminal_are_taken_and_wrong_ones_asked_again(
     tmp_path: Path, faked: FakedMachine
 ) -> None:
