@@ -43,9 +43,8 @@ def other_ports(listen: Sequence[tuple[Address, int]]) -> list[str]:
     ports = sorted({port for _, port in listen if port != DNS_PORT})
     if not ports:
         return []
-    return [
-        f"devices ask port {DNS_PORT}; listen.dns has {', '.join(map(str, ports))}: for programs and tests"
-    ]
+    shown = ", ".join(map(str, ports))
+    return [f"devices ask port {DNS_PORT}; listen.dns has {shown}: for programs and tests"]
 
 
 def _lines(profile: str, addresses: Sequence[Address], router: IPv4Address | None) -> Iterator[str]:
