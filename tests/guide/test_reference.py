@@ -112,6 +112,12 @@ def test_every_alert_says_what_to_do_and_no_text_speaks_of_another() -> None:
     assert {rule["labels"]["severity"] for rule in alerts.rules()} == set(alerts.LEVELS)
 
 
+def test_nothing_that_prometheus_fills_in_stands_on_the_page_of_alerts(made: dict[str, str]) -> None:
+    page = made["reference/alerts.md"]
+    assert "{{" not in page and "$labels" not in page
+    assert "**Order ORDER is overdue" in page and "order show ORDER" in page
+
+
 def test_every_problem_has_an_alert_of_its_level_and_a_place_in_the_guide(made: dict[str, str]) -> None:
     severities = {"error": "critical", "warning": "warning"}
     asked = {(key, severities[kind.level]) for key, kind in KINDS.items()}
