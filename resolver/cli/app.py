@@ -141,7 +141,7 @@ def cert(
     key: Annotated[
         Path | None, typer.Option("--key", metavar="FILE", help="Default: tls.key, or resolver.key here.")
     ] = None,
-    days: Annotated[int, typer.Option("--days", help="How long it is valid.")] = 397,
+    days: Annotated[int, typer.Option("--days", metavar="N", help="How long it is valid.")] = 397,
     config: ConfigOption = None,
 ) -> None:
     """Make a certificate that signs itself, and its key, for tests and small networks.
@@ -156,7 +156,7 @@ def cert(
 @app.command()
 def token(
     name: Annotated[str, typer.Argument(help="Whose it is: a person or a program.")],
-    role: Annotated[str, typer.Option("--role", help="read, edit or approve.")] = "read",
+    role: Annotated[str, typer.Option("--role", metavar="ROLE", help="read, edit or approve.")] = "read",
     writes: Annotated[
         bool, typer.Option("--write", help="Put its line into the file that http.tokens_file names.")
     ] = False,

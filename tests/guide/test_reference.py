@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 from pathlib import Path
 from typing import Any
@@ -116,6 +117,11 @@ def test_nothing_that_prometheus_fills_in_stands_on_the_page_of_alerts(made: dic
     page = made["reference/alerts.md"]
     assert "{{" not in page and "$labels" not in page
     assert "**Order ORDER is overdue" in page and "order show ORDER" in page
+
+
+def test_no_path_of_the_api_says_the_same_twice(made: dict[str, str]) -> None:
+    lines = [line for line in made["reference/api.md"].split("\n") if line]
+    assert not [here for here, below in itertools.pairwise(lines) if below.startswith(here)]
 
 
 def test_every_problem_has_an_alert_of_its_level_and_a_place_in_the_guide(made: dict[str, str]) -> None:
