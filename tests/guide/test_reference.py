@@ -21,7 +21,7 @@ from scripts.guide import alerts, metrics
 from scripts.guide.commands import commands
 from scripts.guide.keys import NO_DEFAULT, allowed, example_of, keys_of
 from scripts.guide.pages import made_pages
-from scripts.guide.places import EXAMPLES, GUIDE
+from scripts.guide.places import EXAMPLES, GUIDE, TEXTS
 
 FILES = {"resolver.yaml": settings_schema(), "blocklist.yaml": blocklist_schema()}
 
@@ -191,4 +191,37 @@ def test_every_command_that_a_page_shows_exists_with_its_options() -> None:
                 wrong += [
                     (page.name, name, option) for option in options if option not in known.get(name, ())
                 ]
+    assert wrong == []
+
+
+def test_every_setting_that_a_page_names_exists() -> None:
+    known = {".".join(key.path) for schema in FILES.values() for key in keys_of(schema)}
+    known = {name.replace(".[]", "").replace(".*", "") for name in known} | {"blocklist.yaml"}
+    sections = {name.partition(".")[0] for name in known}
+    named = {
+        (page.name, name)
+        for page in (*GUIDE.glob("*.md"), *TEXTS.glob("*.yaml"))
+        for name in re.findall(r"`([a-z_]+(?:\.[a-z_]+)+)(?:: [^`]*)?`", page.read_text())
+    }
+    assert len(named) > 100
+    assert not {
+        (page, name) for page, name in named if name.partition(".")[0] in sections and name not in known
+    }
+
+
+INLINE = re.compile(r"`(?:sudo )?exchange-resolver ([a-z][a-z-]*)(?: ([a-z][a-z-]*))?([^`]*)`")
+
+
+def test_every_command_within_a_sentence_exists_with_its_options() -> None:
+    known = {
+        command.name: {word for name, _ in command.parameters for word in re.findall(r"--?[\w-]+", name)}
+        for command in commands()
+    }
+    wrong = []
+    for page in (*GUIDE.glob("*.md"), *TEXTS.glob("*.yaml")):
+        for first, second, rest in INLINE.findall(page.read_text()):
+            name = f"{first} {second}" if f"{first} {second}" in known else first
+            options = re.findall(r"(?<=\s)--[a-z][\w-]*", rest)
+            if name not in known or not set(options) <= known[name]:
+                wrong.append((page.name, name, options))
     assert wrong == []
