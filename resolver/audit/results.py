@@ -161,6 +161,11 @@ class NameResult:
         """The gravest of any server."""
         return self.gravest.status
 
+    @property
+    def is_beyond_dns(self) -> bool:
+        """Whether an order names it and no rule could block it, so that nobody was asked."""
+        return self.kind == "ask" and self.status is Status.OPEN and not self.gravest.asked
+
 
 @dataclass(frozen=True, slots=True)
 class Listener:

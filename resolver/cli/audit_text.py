@@ -105,13 +105,10 @@ def _print_what_does_not_resolve(console: Console, result: AuditResult) -> None:
 
 def _print_what_is_beyond_dns(console: Console, result: AuditResult) -> None:
     """What orders name and no rule could block: a person should know, and can mend nothing here."""
-    names = [
-        name
-        for name in result.names
-        if name.kind == "ask" and name.status is Status.OPEN and not name.gravest.asked
-    ]
+    names = [name for name in result.names if name.is_beyond_dns]
     for name in names[:LEFT_OUT_SHOWN_MAX]:
-        console.print(Text(cell(f"Not asked: {name.source} names it, and {name.gravest.reason}")))
+        why = name.gravest.reason.partition(": ")[2]
+        console.print(Text(cell(f"Not asked (order {name.source}): {why}")))
     if len(names) > LEFT_OUT_SHOWN_MAX:
         console.print(
             Text(f"... and {len(names) - LEFT_OUT_SHOWN_MAX:,} more; 'order show' has all of them.")
