@@ -24,6 +24,7 @@ from resolver.cli.files import (
 from resolver.cli.new_files import PRIVATE_MODE, write_files
 from resolver.cli.process import scratch_folder
 from resolver.cli.progress import long_work
+from resolver.cli.wrapping import terminal_columns, wrapped
 from resolver.config.settings import load_settings
 from resolver.migration.gathered import Answer, BadConfig, Gathered, Loss
 from resolver.migration.kinds import read_config
@@ -147,7 +148,7 @@ def _print(imported: _Imported, paths: list[Path], directory: Path) -> None:
     nouns = [f"{counted(count, 'name')} {what}" for what, count in taken.items()]
     print(f"taken over from {gathered.product}: {', '.join([*nouns, counted(len(gathered.lists), 'list')])}")
     for remark in gathered.remarks:
-        print(f"note: {remark}")
+        _say(f"note: {remark}")
     print_problems(imported.problems)
     _print_losses(
         [loss for loss in imported.gathered.losses if loss.changes_answers], "changes what clients get"
@@ -165,6 +166,10 @@ def _print(imported: _Imported, paths: list[Path], directory: Path) -> None:
         print(f"then: exchange-resolver lists update --config {directory / SETTINGS_FILE}")
 
 
+def _say(line: str) -> None:
+    print("\n".join(wrapped(line, terminal_columns(), 6)))
+
+
 def _print_losses(losses: list[Loss], title: str) -> None:
     if not losses:
         return
@@ -172,7 +177,7 @@ def _print_losses(losses: list[Loss], title: str) -> None:
     for loss in losses[:SHOWN_MAX]:
         place = f"{loss.place.file}:{loss.place.line}" if loss.place.line else loss.place.file
         instead = f"  -> {loss.instead}" if loss.instead else ""
-        print(f"  {place}: {loss.key}: {loss.why}{instead}")
+        _say(f"  {place}: {loss.key}: {loss.why}{instead}")
     if len(losses) > SHOWN_MAX:
         print(f"  ... and {len(losses) - SHOWN_MAX:,} more; --json has them all")
 
