@@ -15,7 +15,7 @@ from ipaddress import ip_address
 from pathlib import Path
 from typing import Final, TypeVar
 
-from resolver.cli.files import EXIT_FINDINGS, EXIT_FINE, BadInput, bad_input
+from resolver.cli.files import EXIT_FINDINGS, EXIT_FINE, BadInput, bad_input, print_problems
 from resolver.cli.init_advice import advice, only_here, other_ports, reached_at
 from resolver.cli.init_profiles import (
     BLOCKLIST_FILE,
@@ -29,7 +29,7 @@ from resolver.cli.init_profiles import (
 )
 from resolver.cli.new_files import refuse_taken, write_files
 from resolver.cli.upstreams import remark_on
-from resolver.config.settings import Settings
+from resolver.config.settings import Settings, load_settings
 from resolver.config.settingvalues import endpoint_from, network_from
 from resolver.config.upstream_settings import UpstreamSection
 from resolver.config.upstream_values import upstream_from
@@ -80,7 +80,10 @@ def make_configuration(
         return bad_input([Problem(str(error.filename or directory), 0, f"{error.strerror}")])
     for path in paths:
         print(f"written: {path}")
-    code = _say_upstreams(tried, remark)
+    _, problems = load_settings(paths[0])
+    print_problems(problems)
+    code = EXIT_FINDINGS if problems else EXIT_FINE
+    code = max(code, _say_upstreams(tried, remark))
     code = max(code, _say_conflicts(machine, answers.listen))
     print()
     for line in _advice(machine, answers):

@@ -133,6 +133,14 @@ def test_answers_on_a_terminal_are_taken_and_wrong_ones_asked_again(
     assert "clear text" in (tmp_path / "resolver.yaml").read_text().split("listen:")[0]
 
 
+def test_answers_that_do_not_go_together_are_told(
+    tmp_path: Path, faked: FakedMachine, capsys: pytest.CaptureFixture[str]
+) -> None:
+    given = iter(["0.0.0.0:53", "udp://127.0.0.1:53", "-"])
+    assert made(tmp_path, faked, "office", ask=lambda question, default: next(given)) == 1
+    assert "resolver.yaml" in (told := capsys.readouterr().err) and "is this server itself" in told
+
+
 def test_somebody_who_goes_away_gets_no_files(tmp_path: Path, faked: FakedMachine) -> None:
     def gone(question: str, default: str) -> str:
         raise EOFError
