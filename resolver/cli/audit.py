@@ -71,7 +71,8 @@ def audit_policy(config: Path | None, blocklist: Path | None, choices: Choices) 
             result = _audit(path, settings, policy, servers, choices, directory)
     except BadInput as error:
         return bad_input(error.problems, as_json=choices.as_json)
-    if choices.is_kept:
+    # Another blocklist than the server's is nothing of the server's report.
+    if choices.is_kept and blocklist is None:
         _keep(settings, result, choices.order, policy.orders)
     print_result(result, as_json=choices.as_json, as_junit=choices.as_junit)
     return EXIT_FINDINGS if result.has_findings else EXIT_FINE
