@@ -16,6 +16,7 @@ from resolver.cli.files import (
     EXIT_FINE,
     BadInput,
     bad_input,
+    has_default_settings,
     print_problems,
     problems_as_json,
     read_settings,
@@ -36,7 +37,11 @@ NAMES_SHOWN_MAX: Final = 3
 def run_upstreams_test(config: Path | None, urls: list[str], *, as_json: bool) -> int:
     """Try the upstreams of the settings, or those of `urls`; 1 when one has a problem."""
     try:
-        settings, problems = read_settings(config)
+        if urls and config is None and not has_default_settings():
+            # Somebody looks for upstreams before there are settings.
+            settings, problems = Settings(), []
+        else:
+            settings, problems = read_settings(config)
         if urls:
             settings = _with_servers(settings, urls)
         problems = [problem for problem in problems if "upstreams." in problem.message]
