@@ -39,7 +39,7 @@ def run_upstreams_test(config: Path | None, urls: list[str], *, as_json: bool) -
     try:
         if urls and config is None and not has_default_settings():
             # Somebody looks for upstreams before there are settings.
-            settings, problems = Settings(), []
+            settings, problems = Settings(), list[Problem]()
         else:
             settings, problems = read_settings(config)
         if urls:
@@ -56,7 +56,7 @@ def run_upstreams_test(config: Path | None, urls: list[str], *, as_json: bool) -
         print(json.dumps({"upstreams": shown, "problems": problems_as_json(problems)}, indent=2))
     else:
         print_problems([] if urls else problems)
-        print_rows(_HEADERS, [_row(one, now) for one in tried], numbers=_TIMES)
+        print_rows(_HEADERS, [_row(one, now) for one in tried], numbers=_TIME_HEADERS)
     return EXIT_FINDINGS if any(remark_on(one, now) for one in tried) else EXIT_FINE
 
 
@@ -80,8 +80,8 @@ def _with_servers(settings: Settings, urls: list[str]) -> Settings:
     return settings.model_copy(update={"upstreams": upstreams})
 
 
-_TIMES = ("CONNECT", "HANDSHAKE", "FIRST", "WARM")
-_HEADERS = ("UPSTREAM", *_TIMES, "TLS", "CERTIFICATE", "UNTIL", "REMARK")
+_TIME_HEADERS = ("CONNECT", "HANDSHAKE", "FIRST", "WARM")
+_HEADERS = ("UPSTREAM", *_TIME_HEADERS, "TLS", "CERTIFICATE", "UNTIL", "REMARK")
 
 
 def _row(one: Tried, now: float) -> list[str]:
