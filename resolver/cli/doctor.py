@@ -71,12 +71,12 @@ from resolver.server.upstream_trial import try_upstreams
 
 READY_TIMEOUT_S: Final = 3.0
 READY_OCTETS_MAX: Final = 1 << 20
-_OURS: Final = re.compile(r"(sudo )?exchange-resolver (?!init)")
-"""Our own commands, all of which take --config but the one that makes settings."""
 _HERE: Final = {"0.0.0.0": "127.0.0.1", "::": "::1"}
 _SIGNS: Final = {"error": "✗", "warning": "!", "fine": "✓", "unknown": "?"}
 _STYLES: Final = {"error": "bold red", "warning": "yellow", "fine": "green", "unknown": "dim"}
 _ORDER: Final = ("error", "warning", "unknown", "fine")
+_OURS: Final = re.compile(r"(sudo )?exchange-resolver (?!init)")
+"""Our own commands, all of which take --config but the one that makes settings."""
 
 
 def diagnose(config: Path | None, *, offline: bool, as_json: bool, root: Path = Path("/")) -> int:
