@@ -203,7 +203,7 @@ def _read_url(address: Address, rest: str, *, is_url: bool, is_listed: bool) -> 
         return found
     if at and user:
         return found.doubted(f"has {show(user)} in front of its host {found.host}")
-    extra = " and ".join(filter(None, ("its port" if port else "", "its path" if found.has_path else "")))
+    extra = " and ".join(filter(None, ("its port" if port else "", "its path" if path.strip("/") else "")))
     note = f"DNS knows no {extra.replace('its ', '')}: all of {found.host} is blocked" if extra else ""
     return replace(found, note=note)
 
