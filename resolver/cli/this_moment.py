@@ -22,7 +22,8 @@ def remarks_now(
 ) -> tuple[list[Problem], list[str]]:
     """Warnings, and what ends within 30 days, in words.
 
-    `state_dir`: of the server by whose time it goes; None: there is none.  `image`: None where it was refused, so that there is nothing to say; `problems`: what is said already.
+    `state_dir`: of the server by whose time it goes; None: there is none.  `image`: None where it was
+    refused, so that there is nothing to say; `problems`: what is said already.
     Raises ImageUnusable.
     """
     if image is None:
