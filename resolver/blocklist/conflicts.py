@@ -14,7 +14,7 @@ from resolver.blocklist.rules import BUILT_IN, AddressRule, NameRule
 from resolver.blocklist.spelling import readable
 from resolver.known_names.infrastructure import infrastructure
 from resolver.known_names.protected import built_in_protected
-from resolver.known_names.public_suffixes import is_public_suffix
+from resolver.known_names.public_suffixes import above_suffixes, is_public_suffix
 from resolver.known_names.shared_platforms import above_shared_platforms, shared_platforms
 from resolver.policy.verdict import PolicyRule, RuleForm
 from resolver.problems import Findings
@@ -53,14 +53,20 @@ def check_names(
         ):
             # `=github.io` alone is nobody's page, `=github.com` is everybody's.
             findings.error(rule.line, f"{_said(rule)} {_shared_noun(rule.owner)}", forcible=True)
+        elif not is_exact and (covered := above_suffixes().get(rule.owner)):
+            message = f"{_said(rule)} covers {covered!r}, under which many people have names of their own"
+            findings.error(rule.line, message, forcible=True)
         if rule.owner.startswith(_WWW) and parent(rule.owner) not in by_form[RuleForm.SUBTREE]:
             above = readable(name_to_text(parent(rule.owner)))
             message = f"{_said(rule)} leaves {above} itself unblocked; list {above} to block both"
             findings.warning(rule.line, message)
     for rule in allowed:
         text = readable(entry_text(rule.owner, rule.form))
-        if rule.form is not RuleForm.EXACT and is_public_suffix(rule.owner):
-            message = f"allow: {text} is a public suffix: it would exempt the names of many people"
+        if rule.form is not RuleForm.EXACT and (
+            is_public_suffix(rule.owner) or rule.owner in above_suffixes()
+        ):
+            noun = "is" if is_public_suffix(rule.owner) else "covers"
+            message = f"allow: {text} {noun} a public suffix: it would exempt the names of many people"
             findings.error(rule.line, message, forcible=True)
         if (same := by_form[rule.form].get(rule.owner)) is not None:
             message = f"allow: {text} undoes the same entry of {same.rule.label} on line {same.line}"

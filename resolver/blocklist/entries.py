@@ -60,6 +60,18 @@ def name_entry(value: Value) -> tuple[bytes, RuleForm]:
     return owner, form
 
 
+def asked_name(text: str) -> bytes:
+    """Read a name that somebody asks about, to wire form, lower case.
+
+    Raises ValueError for what is none, with the name inside it where there is one (a URL, a host and port).
+    """
+    try:
+        return name_from_text(text)
+    except ValueError:
+        _refuse_what_is_no_name(text, text.strip(), "")
+        raise
+
+
 def _not_text(value: Value) -> str:
     if value is None:
         return "an empty entry; write a domain or delete the line"

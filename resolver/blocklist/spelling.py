@@ -17,9 +17,7 @@ from resolver.problems import Findings, show
 from resolver.wire.idn import (
     A_LABEL_PREFIX,
     a_label_problem,
-    letters_of,
-    mixed_scripts,
-    u_label,
+    mixing_remarks,
     unicode_name,
 )
 from resolver.wire.names import name_to_text
@@ -78,8 +76,7 @@ def _label_remarks(text: str, labels: list[str], *, is_public: bool) -> list[str
         if label.startswith(A_LABEL_PREFIX):
             if problem := a_label_problem(label):
                 remarks.append(f"{text!r}: {problem}")
-            elif scripts := mixed_scripts(written := u_label(label) or ""):
-                remarks.append(_mixed_remark(text, written, scripts))
+    remarks += mixing_remarks(text)
     if any(label.startswith("-") or label.endswith("-") for label in labels if label != A_LABEL_PREFIX):
         meant = ".".join(label.strip("-") for label in labels if label.strip("-"))
         odd = "a hyphen at the start or end of a label"
@@ -90,14 +87,6 @@ def _label_remarks(text: str, labels: list[str], *, is_public: bool) -> list[str
     return remarks
 
 
-def _mixed_remark(text: str, label: str, scripts: tuple[str, ...]) -> str:
-    others = ", ".join(
-        f"{script} ({', '.join(letters_of(label, script))})" for script in scripts if script != "Latin"
-    )
-    mixed = "Latin letters" if "Latin" in scripts else "letters of several scripts"
-    return f"{readable(text)} mixes {mixed} with {others} in {label!r}; make sure that this name is meant"
-
-
 def _top_level_remark(labels: list[str]) -> str:
     near = near_top_level(labels[-1])
     hint = f"; did you mean {'.'.join([*labels[:-1], near])!r}?" if near else ""
@@ -105,7 +94,8 @@ def _top_level_remark(labels: list[str]) -> str:
 
 
 def _meant(meant: str, text: str) -> str:
-    return f"; did you mean {meant!r}?" if meant and meant != text else ""
+    # One label is never what was meant: it would be a top-level domain.
+    return f"; did you mean {meant!r}?" if "." in meant and meant != text else ""
 
 
 @cache

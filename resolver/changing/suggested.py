@@ -10,6 +10,7 @@ import contextlib
 from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
+from resolver.blocklist.entries import asked_name
 from resolver.changing.blocklist import Author, Place, alone, tidied
 from resolver.changing.edits import Edit, edit_text
 from resolver.changing.reasons import read_reason
@@ -18,7 +19,7 @@ from resolver.changing.second_person import Wanted, make_change
 from resolver.problems import show
 from resolver.suggestions.advice import Suggestion
 from resolver.suggestions.decisions import ACCEPTED, DISMISSED, Decision, DecisionsUnusable, decide
-from resolver.wire.names import name_from_text, name_to_text
+from resolver.wire.names import name_to_text
 
 
 class Desk(Protocol):
@@ -76,7 +77,7 @@ def dismiss(place: Place, author: Author, desk: Desk, asked: Mapping[str, Any]) 
 
 def _name(text: object) -> bytes:
     try:
-        return name_from_text(str(text))
+        return asked_name(str(text))
     except ValueError as error:
         raise Refused(Kind.BAD, f"name: {error}") from None
 

@@ -21,9 +21,10 @@ from resolver.cli.edit import NOTHING_WRITTEN, while_alone
 from resolver.cli.files import EXIT_BAD_INPUT, EXIT_FINE, BadInput, print_problems, read_settings
 from resolver.cli.process import scratch_folder
 from resolver.cli.progress import long_work
+from resolver.cli.this_moment import remarks_now
 from resolver.config.settings import Settings
 from resolver.durable import replace_file, replacing
-from resolver.problems import Problem, has_errors
+from resolver.problems import Problem, has_errors, printable
 from resolver.publishing.approvals import (
     REASON_CHARS_MAX,
     Approval,
@@ -173,7 +174,8 @@ def _checked(
             on_step=say,
             two_person=settings.http.changes == "two-person",
         )
-    problems = compiled.problems
+        remarks, ends = remarks_now(path, compiled.image, compiled.problems, settings.state_dir)
+    problems = compiled.problems + remarks
     if shown_as:
         problems = [
             replace(problem, file=shown_as) if problem.file == str(path) else problem for problem in problems
@@ -183,6 +185,8 @@ def _checked(
             problems.append(Problem(shown_as or str(path), 0, force_hint, "warning"))
         raise BadInput(problems)
     print_problems(problems)
+    for end in ends:
+        print(printable(end))
     return compiled
 
 

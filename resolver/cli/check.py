@@ -31,13 +31,14 @@ from resolver.cli.paths import command_problems, path_problems
 from resolver.cli.process import scratch_folder
 from resolver.cli.progress import long_work
 from resolver.cli.sink_remarks import sink_problems
+from resolver.cli.this_moment import remarks_now
 from resolver.cli.upstream_remarks import upstream_problems
 from resolver.config.settings import Settings, load_settings, settings_schema
 from resolver.config.yamlmodel import line_of
 from resolver.config.yamlsource import YamlMapping, read_yaml
 from resolver.durable import replace_file
 from resolver.plurals import counted
-from resolver.problems import Problem, has_errors
+from resolver.problems import Problem, has_errors, printable
 from resolver.publishing.compiler import compile_policy
 from resolver.server.engine import NATIVE, NoSuchEngine, choose_engine
 from resolver.server.native import workers_of
@@ -74,6 +75,7 @@ def check_files(config: Path | None, blocklist: Path | None, *, strict: bool, as
     else:
         state_dir = default_state_dir()
     counts = {}
+    ends: list[str] = []
     if blocklist is not None:
         checked.append(str(blocklist))
         # Compiling is the check: it reads the blocklist and every list as the server would.
@@ -82,7 +84,8 @@ def check_files(config: Path | None, blocklist: Path | None, *, strict: bool, as
             if checked_settings is not None:
                 problems += page_problems(*checked_settings, compiled.image)
                 problems += upstream_problems(*checked_settings, compiled.image)
-        problems += compiled.problems
+            remarks, ends = remarks_now(blocklist, compiled.image, compiled.problems, state_dir)
+        problems += compiled.problems + remarks
         counts = compiled.counts
         if checked_settings is not None and checked_settings[1].structured_errors.enabled:
             problems += _untold_contact(blocklist)
@@ -95,6 +98,7 @@ def check_files(config: Path | None, blocklist: Path | None, *, strict: bool, as
             "ok": not has_errors(problems),
             "files": checked,
             "counts": counts,
+            "ends": ends,
             "problems": problems_as_json(problems),
         }
         print(json.dumps(report, indent=2))
@@ -103,17 +107,24 @@ def check_files(config: Path | None, blocklist: Path | None, *, strict: bool, as
     if can_be_forced(problems):
         print(FORCE_HINT, file=sys.stderr)
     if not has_errors(problems):
-        warnings = f", {counted(len(problems), 'warning')}" if problems else ""
-        print(f"{', '.join(checked)}: fine{warnings}")
-        if counts:
-            nouns = {
-                "exchanges": "exchange",
-                "domains": "domain",
-                "addresses": "network",
-                "list_names": "list name",
-            }
-            print(", ".join(counted(counts[key], noun) for key, noun in nouns.items()))
+        _say_fine(checked, problems, counts, ends)
     return code
+
+
+def _say_fine(checked: list[str], problems: list[Problem], counts: dict[str, Any], ends: list[str]) -> None:
+    """What was checked, what is in it, and what of it ends soon."""
+    warnings = f", {counted(len(problems), 'warning')}" if problems else ""
+    print(f"{', '.join(checked)}: fine{warnings}")
+    if counts:
+        nouns = {
+            "exchanges": "exchange",
+            "domains": "domain",
+            "addresses": "network",
+            "list_names": "list name",
+        }
+        print(", ".join(counted(counts[key], noun) for key, noun in nouns.items()))
+    for end in ends:
+        print(printable(end))
 
 
 def _too_few_ports(path: Path, settings: Settings) -> list[Problem]:

@@ -15,6 +15,7 @@ from datetime import tzinfo
 from pathlib import Path
 from typing import TypeVar
 
+from resolver.blocklist.entries import asked_name
 from resolver.changing.pausing import explained
 from resolver.cli.explain_text import print_explanation
 from resolver.cli.files import EXIT_FINE, BadInput, bad_input, policy_path
@@ -35,7 +36,6 @@ from resolver.publishing.paused_image import CannotPause
 from resolver.publishing.paused_serving import Paused, paused_at, paused_form
 from resolver.publishing.records_beside import records_beside
 from resolver.server.parts import make_local_names, make_plan
-from resolver.wire.names import name_from_text
 
 Read = TypeVar("Read")
 
@@ -121,7 +121,7 @@ class Explainer:
         address = address_or_none(name)
         if address is not None:
             return self._decider.of_address(name, address, self._qtype, self._client)
-        qname = _argument("NAME", name_from_text, name)
+        qname = _argument("NAME", asked_name, name)
         records = records_beside(self._decider.table.image.path, qname)
         explanation = self._decider.of_name(name, qname, self._qtype, self._client, records)
         if not why_not:

@@ -86,6 +86,7 @@ def import_order(request: Request) -> int:
             raise BadInput([Problem(str(policy.path), 0, problem) for problem in plan.problems])
         proposal.not_taken += plan.not_taken
         remarks += _zone_remarks(request, proposal, policy)
+        remarks += _reference_remarks(texts, proposal, policy)
         after = edited(policy.path, policy.octets, plan.changes, what="with this order")
         report = _report(request, texts, document, proposal, plan, policy, after)
         report.remarks = [*remarks, *report.remarks]
@@ -172,6 +173,14 @@ def _checked_texts(request: Request, policy: _Policy) -> tuple[OrderTexts, list[
         if value is None and texts.id not in policy.blocklist.orders:
             remarks.append(f"{option} is not given: fill it in under orders.{texts.id}")
     return texts, remarks
+
+
+def _reference_remarks(texts: OrderTexts, proposal: Proposal, policy: _Policy) -> list[str]:
+    """The order would have no number, by which people look for it and answers name it; the text has one."""
+    found = [fact.written for fact in proposal.facts if fact.kind == "number"]
+    if not found or texts.reference is not None or texts.id in policy.blocklist.orders:
+        return []
+    return [f"--reference is not given: `find` and answers name the order by it; the text has {found[0]}"]
 
 
 def _zone_remarks(request: Request, proposal: Proposal, policy: _Policy) -> list[str]:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from resolver.blocklist.conflicts import entry_text
+from resolver.blocklist.entries import asked_name
 from resolver.cli.edit import check_and_write, edited
 from resolver.cli.files import EXIT_FINE, BadInput, bad_input
 from resolver.cli.suggestions import Desk, decided_words, decision_json, read_desk
@@ -31,7 +32,7 @@ from resolver.suggestions.decisions import (
 )
 from resolver.suggestions.names import registrable
 from resolver.wire.idn import with_unicode
-from resolver.wire.names import name_from_text, name_to_text, suffix_offsets
+from resolver.wire.names import name_to_text, suffix_offsets
 
 
 def accept_suggestion(
@@ -144,7 +145,7 @@ def _tell(
 
 def _name(text: str) -> bytes:
     try:
-        return name_from_text(text)
+        return asked_name(text)
     except ValueError as error:
         raise BadInput([Problem("NAME", 0, str(error))]) from None
 

@@ -11,7 +11,7 @@ All keys take effect at the next start; only the blocklist's content is reloaded
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from ipaddress import ip_network
 from pathlib import Path
 from typing import Any, Literal
@@ -59,6 +59,8 @@ from resolver.config.upstream_values import UpstreamServer
 from resolver.config.yamlmodel import Section, build_section, line_of, setting
 from resolver.config.yamlsource import Value, YamlMapping, read_yaml
 from resolver.problems import Findings, Problem
+from resolver.wire.idn import mixing_remarks
+from resolver.wire.names import name_to_text
 
 __all__ = ["DEFAULT_PATHS", "Endpoint", "Settings", "UpstreamServer", "load_settings", "settings_schema"]
 
@@ -331,6 +333,7 @@ def _check_together(settings: Settings, tree: Value, findings: Findings) -> None
     _check_keys_differ(settings, tree, findings)
     suffixes = zip(suffix_lines, settings.upstreams.forward, strict=False)
     check_identity(list(suffixes), findings)
+    _check_scripts(settings, tree, findings)
     check_http(settings.http, settings.listen.http, findings, line)
     check_structured_errors(settings.structured_errors, line("structured_errors", "enabled"), findings)
 
@@ -360,6 +363,32 @@ def _check_keys_differ(settings: Settings, tree: Value, findings: Findings) -> N
         lines = _key_lines(tree, *path)
         if len(lines) > len(checked):
             findings.error(lines[0], f"{'.'.join(path)}: the same name stands here twice, spelt differently")
+
+
+def _check_scripts(settings: Settings, tree: Value, findings: Findings) -> None:
+    """Warn of names in letters of several scripts: one that looks like the name meant is another name."""
+
+    def warn(line: int, where: str, name: str) -> None:
+        for remark in mixing_remarks(name):
+            findings.warning(line, f"{where}: {remark}")
+
+    names: dict[tuple[str, ...], Iterable[bytes]] = {
+        ("records",): settings.records,
+        ("upstreams", "forward"): settings.upstreams.forward,
+    }
+    for keys, named in names.items():
+        for line, name in zip(_key_lines(tree, *keys), named, strict=False):
+            warn(line, ".".join(keys), name_to_text(name))
+    for keys, one in {
+        ("ddr", "name"): settings.ddr.name,
+        ("client_names", "below"): settings.client_names.below,
+    }.items():
+        if one is not None:
+            warn(line_of(tree, keys, 1), ".".join(keys), name_to_text(one))
+    for index, host in enumerate(settings.http.hosts):
+        warn(line_of(tree, ("http", "hosts", index), 1), "http.hosts", host)
+    for index, server in enumerate(settings.upstreams.servers):
+        warn(line_of(tree, ("upstreams", "servers", index), 1), "upstreams.servers", server.host)
 
 
 def _key_lines(tree: Value, *path: str) -> list[int]:

@@ -30,8 +30,10 @@ _AFTER_QUOTE = re.compile(r"\s*(?:[,\]}:]|#|\Z)")
 
 def conflict_lines(octets: bytes) -> Iterator[tuple[int, str]]:
     """The lines of a merge that was never finished, and what to say of each; mostly nothing."""
-    if _CONFLICT_START.search(octets) is None:
-        return
+    return _marks(octets) if _CONFLICT_START.search(octets) is not None else iter(())
+
+
+def _marks(octets: bytes) -> Iterator[tuple[int, str]]:
     for number, found in enumerate(_CONFLICT.finditer(octets)):
         if number == CONFLICT_MARKERS_SHOWN_MAX:
             return
@@ -42,6 +44,9 @@ def conflict_lines(octets: bytes) -> Iterator[tuple[int, str]]:
 
 def likely_fault(octets: bytes, complaint: str, line: int, began: int) -> tuple[int, str] | None:
     """The slip behind `complaint`, which libyaml has at `line` (of a thing that `began` further up, or 0)."""
+    # Of a conflict that was tidied by half; alone it might stand in a text that is fine.
+    if (mark := next(_marks(octets), None)) is not None and mark[0] <= line:
+        return mark
     lines = octets.decode("utf-8", "replace").split("\n", line)[:line]
     if (quote := _open_quote(lines)) is not None:
         return quote

@@ -156,6 +156,8 @@ def _report(
         findings.error(at, f"{keys} is missing; allowed: {_allowed(field, annotation)}")
     elif kind == "value_error":
         findings.error(at, f"{keys}: {details['ctx']['error']}")
+    elif kind == "too_short" and isinstance(given, list) and given:
+        return  # Its entries are there; each that is wrong is told by itself.
     elif kind == "too_short" and isinstance(given, list):
         findings.error(at, f"{keys}: is empty; allowed: a list with at least one entry")
     else:

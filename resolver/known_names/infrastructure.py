@@ -39,7 +39,7 @@ INFRASTRUCTURE_BY_KIND: dict[str, str] = {
         footprint.net fpbns.net nsatc.net
         cdnga.net cdngc.net cdnetworks.net gccdn.cn gccdn.net panthercdn.com txcdn.cn txnetworks.cn
         gcdn.co gcorelabs.net
-        azioncdn.com azioncdn.net azionedge.net
+        arvancdn.com arvancdn.ir azioncdn.com azioncdn.net azionedge.net
         mncdn.com mncdn.net mncdn.org
         att-dsa.net belugacdn.com bitgravity.com cachefly.net cdn-edges.net cdnify.io cdnsun.net cdntel.net
         cdnvideo.ru cubecdn.net gocache.net inscname.net insnw.net internapcdn.net jsdelivr.net kinxcdn.com
@@ -53,6 +53,7 @@ INFRASTRUCTURE_BY_KIND: dict[str, str] = {
         cdntip.com dnsv1.com dnsv1.com.cn tcdn.qq.com tcdnvod.com tdnsv5.com tencdns.net tencent-cloud.net
         cdnhwc1.com cdnhwc2.com cdnhwc3.com
         bdydns.com bdydns.net jomodns.com shifen.com yunjiasu-cdn.net
+        bytegslb.com qcloudcdn.com volcgslb.com
         51cdn.com cdn20.com cdn20.info chinanetcenter.com customcdn.cn customcdn.com customcdn.com.cn
         lxdns.com lxdns.info mwcloudcdn.com mwcname.com ourglb0.com ourwebcdn.com ourwebcdn.net
         ourwebpic.com qtlcdn.com qtlglb.com speedcdns.com wscdns.com wscloudcdn.com wsdvs.com wsglb0.com
@@ -82,7 +83,7 @@ INFRASTRUCTURE_BY_KIND: dict[str, str] = {
         azurewebsites.net chinacloudapi.cn chinacloudapp.cn chinacloudsites.cn cloudapp.net
         usgovcloudapi.net usgovcloudapp.net windows.net
         1e100.net appspot.com cloudfunctions.net firebaseapp.com ghs.google.com googleapis.com
-        googlehosted.com googleusercontent.com gstatic.com run.app web.app
+        googlehosted.com googleusercontent.com gstatic.com l.google.com run.app web.app
         cfargotunnel.com cloudflarestorage.com pages.dev r2.dev workers.dev
         digitaloceanspaces.com ondigitalocean.app
         linodeobjects.com linodeusercontent.com vultrobjects.com
@@ -98,7 +99,8 @@ INFRASTRUCTURE_BY_KIND: dict[str, str] = {
     "a host of many web sites": """
         acquia-sites.com adobeaemcloud.com adobecqms.net aem.live cc-ecdn.net cloudwaysapps.com
         demandware.net flywheelsites.com ghost.io hlx.live hscoscdn10.net hscoscdn20.net hscoscdn30.net
-        hscoscdn40.net hs-sites.com hubspotpagebuilder.com kinsta.cloud magento.cloud magentocloud.com
+        hscoscdn40.net hs-sites.com hubspot.net hubspotpagebuilder.com kinsta.cloud magento.cloud
+        magentocloud.com
         myshopify.com pantheonsite.io readmessl.com sqsp.net squarespace.com stspg-customer.com
         unbouncepages.com webflow.com webflow.io wixdns.net wixsite.com wp.com wpengine.com
         wpenginepowered.com wpeproxy.com
@@ -108,7 +110,8 @@ INFRASTRUCTURE_BY_KIND: dict[str, str] = {
         customeriomail.com emailsrvr.com en25.com exacttarget.com forwardemail.net hornetsecurity.com
         hubspotemail.net improvmx.com iphmx.com klaviyomail.com kundenserver.de mailchimpapp.net
         mailcontrol.com mailgun.net mailgun.org mailjet.com mandrillapp.com mcdlv.net mcsv.net
-        messagelabs.com messagingengine.com migadu.com mimecast.com mktoweb.com mtasv.net mxlogic.net
+        mail.icloud.com messagelabs.com messagingengine.com migadu.com mimecast.com mktoweb.com mtasv.net
+        mxlogic.net
         mxrouting.net onmicrosoft.com outlook.com pphosted.com ppe-hosted.com protonmail.ch psmtp.com
         pstmrk.it rsgsv.net sendgrid.net sendinblue.com sparkpostmail.com yahoodns.net zohomail.com
     """,
@@ -140,11 +143,62 @@ AWS_ZONES = tuple(
 """Route 53 spreads its name servers over these (its manual: "awsdns-00 to awsdns-63")."""
 
 
+WITHIN_BY_KIND: dict[str, str] = {
+    "a content network": """
+        cdn.cloudflare.net
+        tc.cdntip.com cdn.dnsv1.com dsa.dnsv1.com cdn.dnsv1.com.cn
+        w.alikunlun.com w.cdngslb.com w.kunlunaq.com w.kunlunar.com w.kunlunca.com w.kunluncan.com
+        w.kunlunea.com w.kunlungr.com w.kunlunhuf.com w.kunlunle.com w.kunlunpi.com w.kunlunra.com
+        w.kunlunsl.com w.kunlunso.com
+    """,
+    "a shield against attacks": "x.incapdns.net ng.impervadns.net",
+    "a cloud": """
+        blob.core.windows.net core.windows.net database.windows.net file.core.windows.net
+        queue.core.windows.net servicebus.windows.net table.core.windows.net web.core.windows.net
+        bc.googleusercontent.com ghs.googlehosted.com
+        apex-loadbalancer.netlify.com cname.vercel-dns.com cname-china.vercel-dns.com
+    """,
+    "a host of many web sites": """
+        balancer.wixdns.net cdn.webflow.com proxy.webflow.com proxy-ssl.webflow.com shops.myshopify.com
+        ext-cust.squarespace.com ext-sq.squarespace.com hosted.ghost.io
+    """,
+    "a mail platform": "mail.protection.outlook.com protection.outlook.com wl.sendgrid.net eu.mailgun.org",
+    "an identity platform": "customdomains.okta.com edge.tenants.auth0.com tenants.auth0.com",
+}
+"""The same for names under those above, where one name there is as a rule one site's."""
+
+AKAMAI_MAPS = tuple(
+    f"{label}.{zone}"
+    for zone in ("akamai.net", "akamaiedge.net")
+    for label in (*"abcdefghwx", *(f"dsc{letter}" for letter in "abcdefghijklmnopqrstuvwxyz"))
+)
+"""Its machines stand under these: `e1234.dscb.akamaiedge.net`."""
+
+AWS_REGIONS = """
+    af-south-1 ap-east-1 ap-northeast-1 ap-northeast-2 ap-northeast-3 ap-south-1 ap-south-2 ap-southeast-1
+    ap-southeast-2 ap-southeast-3 ap-southeast-4 ca-central-1 ca-west-1 eu-central-1 eu-central-2
+    eu-north-1 eu-south-1 eu-south-2 eu-west-1 eu-west-2 eu-west-3 il-central-1 me-central-1 me-south-1
+    sa-east-1 us-east-1 us-east-2 us-west-1 us-west-2
+""".split()  # noqa: SIM905 - a list of words is read more easily than one of quotes.
+AWS_SERVICES = tuple(
+    f"{service}{region}.amazonaws.com" for region in AWS_REGIONS for service in ("", "elb.", "execute-api.")
+)
+"""Load balancers and interfaces of its customers, by region."""
+
+
 @cache
 def infrastructure() -> dict[bytes, str]:
     """Give each name in wire form, and what it is."""
     known = {
-        name_from_text(name): what for what, names in INFRASTRUCTURE_BY_KIND.items() for name in names.split()
+        name_from_text(name): what
+        for table in (INFRASTRUCTURE_BY_KIND, WITHIN_BY_KIND)
+        for what, names in table.items()
+        for name in names.split()
     }
-    known.update((name_from_text(name), "name servers of many domains") for name in AWS_ZONES)
+    for what, names in (
+        ("name servers of many domains", AWS_ZONES),
+        ("a content network", AKAMAI_MAPS),
+        ("a cloud", AWS_SERVICES),
+    ):
+        known.update((name_from_text(name), what) for name in names)
     return known

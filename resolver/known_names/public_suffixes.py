@@ -13,7 +13,7 @@ from typing import NamedTuple
 import publicsuffix2
 
 from resolver.known_names.infrastructure import infrastructure
-from resolver.wire.names import name_from_text, name_to_text, parent
+from resolver.wire.names import name_from_text, name_to_text, parent, suffix_offsets
 
 SHARED_PLATFORMS = (
     "bitbucket.io",
@@ -31,6 +31,9 @@ SHARED_PLATFORMS = (
     "zendesk.com",
 )
 """Platforms on whose names anybody can publish; an exchange's page there takes an exact rule."""
+
+WILDCARDS_SINCE = ("cloudapp.azure.com",)
+"""x of `*.x` that came to the list's private part after the bundled one (2019)."""
 
 TOP_LEVEL_SINCE = ("hotel", "kids", "merck", "music", "web", "ευ", "ישראל", "البحرين", "ລາວ")
 """Top-level domains that came after the bundled list (2019)."""
@@ -68,6 +71,7 @@ def suffixes() -> Suffixes:
             names.add(name_from_text(rule))
     names.update(name_from_text(name) for name in SHARED_PLATFORMS)
     names.update(infrastructure())
+    wildcards.update(map(name_from_text, WILDCARDS_SINCE))
     return Suffixes(frozenset(names), frozenset(wildcards), frozenset(exceptions))
 
 
@@ -80,6 +84,7 @@ def private_suffixes() -> Suffixes:
         if rule and not rule.startswith(("//", "!")):
             kind = wildcards if rule.startswith("*.") else names
             kind.add(name_from_text(rule.removeprefix("*.")))
+    wildcards.update(map(name_from_text, WILDCARDS_SINCE))
     return Suffixes(frozenset(names), frozenset(wildcards), frozenset())
 
 
@@ -105,3 +110,30 @@ def is_public_suffix(name: bytes) -> bool:
     if name in known.names:
         return True
     return above in known.wildcards and name not in known.exceptions
+
+
+@cache
+def above_suffixes() -> dict[bytes, str]:
+    """Give each name that is above a public suffix and none itself, and the text of one that it covers.
+
+    `*.x` makes x such a name: `elb.amazonaws.com`, `kawasaki.jp`.
+    """
+    known = suffixes()
+    covered = [(name, name_to_text(name)) for name in known.names]
+    covered += [(b"\x01*" + name, f"*.{name_to_text(name)}") for name in known.wildcards]
+    return {
+        name[at:]: text
+        for name, text in covered
+        for at in suffix_offsets(name)[1:]
+        if not is_public_suffix(name[at:])
+    }
+
+
+@cache
+def within_infrastructure() -> frozenset[bytes]:
+    """Names above a public suffix that stand under what CNAMEs of many lead to, so they are shared, too:
+    `eu-west-1.amazonaws.com`, `ssl.fastly.net`."""
+    behind = infrastructure()
+    return frozenset(
+        name for name in above_suffixes() if any(name[at:] in behind for at in suffix_offsets(name)[1:])
+    )

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from functools import cache
 
 from resolver.blocklist.rules import ListSpec
-from resolver.known_names.public_suffixes import suffixes
+from resolver.known_names.public_suffixes import suffixes, within_infrastructure
 from resolver.lists.native_lists import NativeLists, SharedNames, native_lists
 from resolver.problems import Problem
 from resolver.wire.names import name_to_text
@@ -65,6 +65,6 @@ def _shared_natively(native: NativeLists) -> SharedNames:
 def _shared() -> tuple[frozenset[bytes], frozenset[bytes]]:
     """Shared names, and the top-level domains of which every name is one."""
     known = suffixes()
-    return known.names | known.wildcards, frozenset(
+    return known.names | known.wildcards | within_infrastructure(), frozenset(
         name for name in known.wildcards if len(name) == name[0] + 2
     )

@@ -72,6 +72,10 @@ class PolicyFacts:
     """Exchange id -> number of its rules."""
     states: Mapping[str, str] = field(default_factory=dict)
     """Exchange id -> its state, one of `STATES`."""
+    described: Mapping[str, tuple[str, str]] = field(default_factory=dict)
+    """Exchange id -> its name and its category."""
+    ends: Mapping[str, float] = field(default_factory=dict)
+    """Exchange id -> Unix seconds at which it ends, of those that do."""
     concealed: tuple[tuple[str, int], ...] = ()
     """(state, rules) of each exchange whose orders are all confidential: counted, and never named."""
     content: str = ""

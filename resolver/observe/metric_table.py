@@ -112,6 +112,20 @@ METRICS: Final = (
         "exchange",
         series.exchanges_in_force,
     ),
+    labelled(
+        "gauge",
+        "resolver_exchange_info",
+        "Always 1; the labels say what people call this exchange, and its category.",
+        "exchange name category",
+        series.exchanges_described,
+    ),
+    labelled(
+        "gauge",
+        "resolver_exchange_until_timestamp_seconds",
+        "When this exchange is blocked no longer (Unix seconds); one without an end has no series.",
+        "exchange",
+        series.exchange_ends,
+    ),
     gauge(
         "resolver_blocklist_is_empty",
         "1 while the policy in force blocks nothing, neither by exchanges nor by lists, else 0.",

@@ -275,6 +275,16 @@ def exchanges_in_force(facts: Facts) -> Iterable[Sample]:
     return [((exchange,), int(state == ENFORCED)) for exchange, state in sorted(facts.policy.states.items())]
 
 
+def exchanges_described(facts: Facts) -> Iterable[Sample]:
+    """Always 1; what people call each exchange."""
+    return [((exchange, *words), 1) for exchange, words in sorted(facts.policy.described.items())]
+
+
+def exchange_ends(facts: Facts) -> Iterable[Sample]:
+    """When each exchange ends; those without an end are left out."""
+    return [((exchange,), end) for exchange, end in sorted(facts.policy.ends.items())]
+
+
 def orders_due(facts: Facts) -> Iterable[Sample]:
     """By when each order must be in force; those without a deadline are left out."""
     return [((order.id,), order.due_at) for order in facts.orders if order.due_at is not None]

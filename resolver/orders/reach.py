@@ -12,7 +12,7 @@ from enum import StrEnum
 from resolver.known_names.hosting import is_customers_own
 from resolver.known_names.infrastructure import infrastructure
 from resolver.known_names.protected import built_in_protected
-from resolver.known_names.public_suffixes import is_public_suffix
+from resolver.known_names.public_suffixes import above_suffixes, is_public_suffix
 from resolver.known_names.shared_platforms import above_shared_platforms, shared_platforms
 from resolver.policy.verdict import RuleForm
 from resolver.wire.names import name_to_text, suffix_offsets
@@ -74,6 +74,8 @@ def reach_of(owner: bytes, form: RuleForm, *, has_path: bool) -> tuple[RuleForm,
     if owner in above:
         why = f"covers {name_to_text(above[owner])!r}, a shared platform"
         return form, Reason.SHARED_PLATFORM, why
+    if covered := above_suffixes().get(owner):
+        return form, Reason.PUBLIC_SUFFIX, f"covers {covered!r}: the names under it belong to many"
     for name, reason in protected.items():
         if name.endswith(owner) and any(name[at:] == owner for at in suffix_offsets(name)):
             return form, Reason.PROTECTED, f"covers {name_to_text(name)!r}, which is protected ({reason})"

@@ -45,6 +45,12 @@ def sort_rows(
     return _Sorter(platforms, order_id, set(take), url).sort(document)
 
 
+_TOLD_OF_TEXT = frozenset(
+    (Reason.INVALID, Reason.UNKNOWN_TOP_LEVEL, Reason.SHARED_PLATFORM, Reason.ADDRESS_ONLY)
+)
+"""Why addresses in running text are not taken that a person should see; others are the letterhead's."""
+
+
 class _Sorter:
     """One sorting of one document."""
 
@@ -289,6 +295,8 @@ class _Sorter:
                     # A full stop behind it belongs to the sentence.
                     address = replace(address, written=address.written.rstrip("."))
                     if address.reason is not None:
+                        if address.reason in _TOLD_OF_TEXT:
+                            self._refuse(address, is_asked=False)
                         continue
                     platform = self._platforms.of_host(address.owner)
                     if platform is not None and not is_list and not self._own(address):

@@ -84,6 +84,10 @@ _BROKEN_SCHEME = re.compile(
     r"(?:h{0,2}t{1,3}p{1,2}s{0,2})(?:[:;.,]?[/\\]{1,4}|[:;]{1,2}[/\\]{0,4})(?=.)", re.IGNORECASE
 )
 """`https.//`, `https//`, `https:/`, `http:\\\\`, `ttps://` and their like."""
+_ONE_PAGE = re.compile(
+    r"/(?:@|(?:channel|groups?|joinchat|communities|apps/details|store/apps|add-ons?)/)", re.I
+)
+"""The beginning of a path by which platforms lead to what one of their many users has there."""
 _PORT = re.compile(r":([0-9]{1,5})$", re.ASCII)
 _COMMA_TYPO = re.compile(r"[^\s,]+,[^\s,./]+(?:[:/].*)?", re.ASCII)
 _SEEMS_ADDRESS = re.compile(r"[^\s.]\.{1,3}[^\s.]|@|://|[^\s,],[^\s,]|。|．|｡|:[0-9a-f]*:", re.IGNORECASE)
@@ -203,6 +207,8 @@ def _read_url(address: Address, rest: str, *, is_url: bool, is_listed: bool) -> 
         return found
     if at and user:
         return found.doubted(f"has {show(user)} in front of its host {found.host}")
+    if _ONE_PAGE.match(path):
+        return found.doubted(f"its path is one page of many: all of {found.host} would be blocked")
     extra = " and ".join(filter(None, ("its port" if port else "", "its path" if path.strip("/") else "")))
     note = f"DNS knows no {extra.replace('its ', '')}: all of {found.host} is blocked" if extra else ""
     return replace(found, note=note)

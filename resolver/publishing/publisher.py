@@ -42,7 +42,8 @@ from resolver.publishing.image_store import (
     stamps_of,
 )
 from resolver.publishing.pause_keeper import PauseKeeper
-from resolver.publishing.status import PROBLEMS_LOGGED_MAX, PublisherStatus, StartRefused
+from resolver.publishing.served_files import ServedFiles
+from resolver.publishing.status import PROBLEMS_LOGGED_MAX, PublisherStatus, StartRefused, log_success
 from resolver.publishing.timetable import Timetable, Turn
 from resolver.publishing.watching import watch_files
 from resolver.wire.carried_addresses import Nat64Prefix
@@ -97,6 +98,7 @@ class Publisher:
         self.policy: Policy | None = None
         self._blocklist = blocklist_path
         self._store = ImageStore(state_dir)
+        self._held = ServedFiles(self._store)
         self._state_dir = state_dir
         self._clock = clock
         believed = BelievedClock(wall, clock.now, earliest, clock_is_set)
@@ -185,6 +187,7 @@ class Publisher:
         await asyncio.gather(*self._tasks, return_exceptions=True)
         self._tasks.clear()
         await self.dates.close()
+        self._held.close()
 
     async def reload_if_changed(self, *, asked: bool = False) -> bool:
         """Reload when a file differs from what was last tried, or when `asked`; whether it did and took.
@@ -207,6 +210,7 @@ class Publisher:
         """Compile, check, publish; on any failure keep what serves, and say why."""
         self._retry_at = None
         self.status.last_attempt = self._wall()
+        await self._put_back()
         compiled = await self._compile(self._blocklist, self._store.images, idle)
         problems = list(compiled.problems)
         if compiled.paths:
@@ -232,7 +236,8 @@ class Publisher:
             await self._publish(image, compiled.key, compiled.inputs)
             await self._remember(compiled)
             self._tell_applied(compiled.inputs)
-            self._log_success(problems, compiled.losses)
+            assert self.policy is not None
+            log_success(log, self.policy.everybody.counts, problems, compiled.losses)
         else:
             log.info("blocklist reloaded: nothing changed, %s stays in force", self._policy_in_force())
         return True
@@ -255,20 +260,12 @@ class Publisher:
         number = self._number_in_history()
         return f"generation {number}" if number else "the policy before it"
 
-    def _log_success(self, problems: list[Problem], losses: list[str]) -> None:
-        assert self.policy is not None
-        counts = self.policy.everybody.counts
-        log.info(
-            "new policy in force: %s, %s, %s, %s%s",
-            counted(counts["exchanges"], "exchange"),
-            counted(counts["domains"], "domain"),
-            counted(counts["list_names"], "list name"),
-            counted(len(problems), "warning"),
-            "".join(f"; {problem}" for problem in problems[:PROBLEMS_LOGGED_MAX]),
-        )
-        # Whatever an edit opens has its name in the log, however it came into force.
-        for loss in losses:
-            log.warning("new policy in force: %s", loss)
+    async def _put_back(self) -> None:
+        try:
+            if await asyncio.to_thread(self._held.put_back):
+                log.warning("%s had lost files of the policy in force: they are put back", self._state_dir)
+        except OSError as error:
+            log.warning("%s: the files of the policy in force cannot be put back: %s", self._state_dir, error)
 
     async def _serve_last_good(self, note: LastGood | None) -> None:
         """Serve what served last, or refuse to start."""
@@ -316,6 +313,7 @@ class Publisher:
                 serial_after(before, self._state_dir, inputs),
                 tuple(compiled.granted),
             )
+            self._held.note = note
             await asyncio.to_thread(self._store.remember, note)
         except OSError as error:
             problem = Problem(str(self._state_dir), 0, f"cannot note the last good copy: {error}", "warning")
@@ -331,6 +329,7 @@ class Publisher:
     async def _publish(self, image: Image, key: str, inputs: Iterable[InputFile]) -> None:
         """Make the policy where it stalls nobody, then swap it in."""
         timetable = await asyncio.to_thread(Timetable, image)
+        await asyncio.to_thread(self._held.hold, image, key, inputs := list(inputs), self._paths)
         judged = await self.pausing.image_for(image, self._wall())
         while True:
             generation, prefixes = self.status.generation + 1, self._nat64_prefixes
@@ -342,7 +341,7 @@ class Publisher:
             if self.status.generation + 1 == generation and self._nat64_prefixes == prefixes:
                 break
         self.dates.timetable = timetable
-        self._image, self._key, self._inputs = image, key, list(inputs)
+        self._image, self._key, self._inputs = image, key, inputs
         self.status.content = content_hash(edited_files(self._state_dir, self._inputs))
         self._swap(policy, wall - now)
         self.pausing.is_swapped = True

@@ -5,9 +5,12 @@ Knows: the words.  Does not know: how anything is published.
 
 from __future__ import annotations
 
+import logging
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from resolver.plurals import counted
 from resolver.problems import Problem
 from resolver.publishing.second_person import WAITS
 
@@ -47,3 +50,20 @@ class PublisherStatus:
         """Nothing is wrong with the blocklist as it stands but that nobody has approved it yet."""
         errors = [problem.message for problem in self.last_problems if problem.severity == "error"]
         return self.serves_last_good and bool(errors) and all(said.startswith(WAITS) for said in errors)
+
+
+def log_success(
+    log: logging.Logger, counts: Mapping[str, int], problems: list[Problem], losses: list[str]
+) -> None:
+    """Say what is in force now, and what an edit opened."""
+    log.info(
+        "new policy in force: %s, %s, %s, %s%s",
+        counted(counts["exchanges"], "exchange"),
+        counted(counts["domains"], "domain"),
+        counted(counts["list_names"], "list name"),
+        counted(len(problems), "warning"),
+        "".join(f"; {problem}" for problem in problems[:PROBLEMS_LOGGED_MAX]),
+    )
+    # Whatever an edit opens has its name in the log, however it came into force.
+    for loss in losses:
+        log.warning("new policy in force: %s", loss)

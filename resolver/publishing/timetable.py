@@ -10,6 +10,7 @@ import math
 from bisect import bisect_right
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 from resolver.blocklist.openings import NAMES_SHOWN_MAX, Names, day_text
@@ -22,6 +23,8 @@ LEADS_DAYS = (1, 7, 30)
 """How long ahead an end is announced."""
 TURNS_TOLD_MAX = 100
 """Of the dates that passed while nobody looked, the last so many are told."""
+
+_EXCEPTION = "exception "
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,8 +63,17 @@ class Turn:
             )
             if len(names)
         ]
-        if not (len(self.opened) or len(self.closed)):
-            said.append("no exchange and no list opens or closes")
+        excepted = [
+            words
+            for names, words in (
+                (self.began, "what is excepted is let through from then on"),
+                (self.ended, "what was excepted is let through no longer"),
+            )
+            if any(text.startswith(_EXCEPTION) for text in names.texts)
+        ]
+        if not (len(self.opened) or len(self.closed) or excepted):
+            excepted = ["no exchange and no list opens or closes"]
+        said += excepted
         return "; ".join(said)
 
 
@@ -126,7 +138,7 @@ class Timetable:
             for order_id, order in self._orders.items()
             if order.get("mode") != Mode.DISABLED.value
         ]
-        dated += [(f"exception {exception['name']}", exception) for exception in self._exceptions]
+        dated += [(f"{_EXCEPTION}{exception['name']}", exception) for exception in self._exceptions]
         for text, entry in dated:
             was, becomes = _is_within(entry, before), _is_within(entry, at)
             if was is not becomes:
@@ -184,7 +196,16 @@ def passed_words(turn: Turn) -> str:
 def announced_words(turn: Turn, now: float) -> str:
     """The log's line on a turn to come."""
     days = math.ceil((turn.at - now) / DAY_S)
-    return f"in {counted(days, 'day')}, on {day_text(turn.at)}: {turn.words()}"
+    ahead = "less than a day" if turn.at - now < DAY_S else counted(days, "day")
+    return f"in {ahead}, on {day_text(turn.at)}: {turn.words()}"
+
+
+def ends_to_come(image: Path, now: float) -> list[str]:
+    """What of a policy ends within 30 days of `now` (Unix seconds), the next first, in words.
+
+    Raises ImageUnusable.
+    """
+    return [announced_words(turn, now) for turn, _ in Timetable(Image(image)).announcements(now, {})]
 
 
 def still_to_come(announced: dict[str, int], now: float) -> dict[str, int]:

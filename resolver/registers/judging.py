@@ -13,7 +13,7 @@ from enum import StrEnum
 from functools import cache
 
 from resolver.known_names.infrastructure import infrastructure
-from resolver.known_names.public_suffixes import SHARED_PLATFORMS, top_level_labels
+from resolver.known_names.public_suffixes import SHARED_PLATFORMS, above_suffixes, top_level_labels
 from resolver.known_names.shared_platforms import above_shared_platforms, shared_platforms
 from resolver.lists.shared_names import shared_names
 from resolver.policy.verdict import RuleForm
@@ -77,7 +77,7 @@ class Judge:
         if owner in _behind_cnames() or (owner in _platforms() and (is_wide or not shared_names([owner]))):
             # `=github.io` alone is nobody's page, `=github.com` is everybody's.
             return Reason.SHARED_PLATFORM
-        if is_wide and shared_names([owner]):
+        if is_wide and (shared_names([owner]) or owner in above_suffixes()):
             return Reason.PUBLIC_SUFFIX
         return Reason.SHARED_PLATFORM if is_wide and owner in above_shared_platforms() else None
 

@@ -16,6 +16,7 @@ from typing import Any, Final
 
 from resolver.api.refusal import Kind, Refusal
 from resolver.api.tokens import Caller, Role
+from resolver.blocklist.entries import asked_name
 from resolver.cache import AnyCache, NativeCache
 from resolver.cache.flushing import flush_steps
 from resolver.changing import refusal as changing_refusal
@@ -28,7 +29,6 @@ from resolver.fetching.keeper import ListKeeper
 from resolver.problems import show
 from resolver.publishing.publisher import Publisher
 from resolver.server.audits import Audits
-from resolver.wire.names import name_from_text
 
 PROGRAM: Final = "resolver.cli.change_child"
 TIMEOUT_S: Final = 120.0
@@ -210,7 +210,7 @@ class Changes:
     async def flush(self, caller: Caller, name: str, *, subtree: bool) -> int:
         """See `Changing`."""
         try:
-            wire = name_from_text(name)
+            wire = asked_name(name)
         except ValueError as error:
             raise Refusal(Kind.INVALID, f"name: {error}") from None
         flushed = await flush_cache(self._cache, wire, subtree=subtree)

@@ -16,6 +16,7 @@ from datetime import UTC
 from typing import Any
 
 from resolver import __version__
+from resolver.blocklist.entries import asked_name
 from resolver.cache import AnyCache, CacheEntry
 from resolver.changing.pausing import explained
 from resolver.clock import Clock
@@ -33,7 +34,6 @@ from resolver.publishing.paused_serving import Paused
 from resolver.publishing.records_beside import records_beside
 from resolver.server.parts import make_local_names, make_plan
 from resolver.web.explain import Busy, NotReady
-from resolver.wire.names import name_from_text
 from resolver.wire.question import Question
 
 ASKS_PER_S = 5
@@ -93,7 +93,7 @@ class LiveExplainer:
         if address is not None:
             explanation = decider.of_address(name, address, qtype, client)
             return self._document(explanation, policy, None, None)
-        qname = name_from_text(name)
+        qname = asked_name(name)
         records = await asyncio.to_thread(records_beside, policy.image.path, qname)
         secret = {rule.id for rule in policy.everybody.lists if rule.is_ever_confidential}
         shown = tuple(entry for entry in records if entry.list not in secret)

@@ -201,6 +201,8 @@ def policy_facts(table: PolicyTable, content: str) -> PolicyFacts:
     states = {rule.id: state_of(rule, id(rule) in with_entries, wall) for rule in table.exchanges}
     # Whoever sees a series of it would know of the order.
     concealed = {rule.id for rule in table.exchanges if rule.at(wall).is_confidential}
+    public = {rule.id: rule for rule in table.exchanges if rule.id not in concealed}
+    ends = {exchange: _public_end(rule) for exchange, rule in public.items()}
     return PolicyFacts(
         generation=table.generation,
         exchanges=tuple(
@@ -209,6 +211,8 @@ def policy_facts(table: PolicyTable, content: str) -> PolicyFacts:
         lists=_list_labels(table),
         rules={exchange: count for exchange, count in counts.items() if exchange not in concealed},
         states={exchange: state for exchange, state in states.items() if exchange not in concealed},
+        described={exchange: (rule.name, rule.category) for exchange, rule in public.items()},
+        ends={exchange: end for exchange, end in ends.items() if end is not None},
         concealed=tuple((states[exchange], counts.get(exchange, 0)) for exchange in sorted(concealed)),
         content=content,
         is_empty=not table.is_filtering,
@@ -225,6 +229,11 @@ def state_of(rule: PolicyRule, has_entries: bool, wall: float) -> str:
     if now.starts_at is not None and wall < now.starts_at:
         return "pending"
     return ENFORCED if now.mode is Mode.ENFORCE else "shadow"
+
+
+def _public_end(rule: PolicyRule) -> float | None:
+    """When the last of it ends that may be told; None: never."""
+    return [phase for phase in rule.phases or (rule,) if not phase.is_confidential][-1].ends_at
 
 
 def count_expiring(table: PolicyTable | None, wall: float) -> int:

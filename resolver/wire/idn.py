@@ -175,6 +175,26 @@ def mixed_scripts(label: str) -> tuple[str, ...]:
     return tuple(found)
 
 
+def mixing_remarks(text: str) -> list[str]:
+    """What to say of a name's labels, A-labels as they are, whose letters are of scripts that are not written
+    together: nearly always one was typed that looks like another."""
+    remarks = []
+    for label in text.split("."):
+        written = u_label(label) or ""
+        if scripts := mixed_scripts(written):
+            others = ", ".join(
+                f"{script} ({', '.join(letters_of(written, script))})"
+                for script in scripts
+                if script != "Latin"
+            )
+            mixed = "Latin letters" if "Latin" in scripts else "letters of several scripts"
+            shown = f"{text!r} ({unicode_name(text)})"
+            remarks.append(
+                f"{shown} mixes {mixed} with {others} in {written!r}; make sure that this name is meant"
+            )
+    return remarks
+
+
 def letters_of(label: str, script: str) -> str:
     """The letters of one script in a label, each once."""
     return "".join(dict.fromkeys(sign for sign in label if _script(sign) == script))

@@ -154,7 +154,7 @@ def _name_meant(text: str) -> str:
     """The name that `text` was probably pasted for, as the end of a sentence; nothing where that is none."""
     meant = ascii_meant(text)
     try:
-        if meant and meant != text:
+        if meant and meant != text and ("." in meant or "." not in text):
             _plain_name(meant if meant.isascii() else ascii_from_idn(meant))
             return f"; did you mean {meant!r}?"
     except ValueError:

@@ -121,11 +121,12 @@ def test_odd_hyphens_underscores_and_empty_a_labels_are_warnings_with_a_suggesti
             "'a-b.example'?",
             "not a valid A-label",
             "not a valid A-label",
-            "?",
+            "end of a label",
         ),
         strict=True,
     ):
         assert f"'{name}.example'" in message and says in message
+    assert "did you mean" not in found[-1]  # 'example' alone would be a top-level domain.
 
 
 def test_hyphens_inside_and_real_a_labels_are_fine() -> None:
@@ -190,6 +191,12 @@ def test_merge_conflict_is_named_at_each_of_its_marks() -> None:
     found = errors(case("merge-conflict"))
     assert [line for line, _ in found] == [10, 15, 20]
     assert all("merge conflict" in message for _, message in found)
+
+
+@pytest.mark.parametrize("mark", ["=======", "||||||| base", ">>>>>>> branch"])
+def test_mark_that_a_tidied_merge_left_over_is_named(mark: str) -> None:
+    [(line, message)] = errors(read(f"{HEAD}    domains: [a.example]\n{mark}\n"))
+    assert line == 6 and f"{mark!r} is the mark of a merge conflict" in message
 
 
 def test_seven_signs_in_a_text_are_no_merge_conflict() -> None:

@@ -109,6 +109,14 @@ def test_write_puts_it_in_and_show_says_what_stands(desk: Desk) -> None:
     assert "idle.example  not_in_force: idle blocks it, and is in shadow: counted, not blocked" in page.stdout
 
 
+def test_a_number_in_the_text_that_is_no_reference_is_remarked(desk: Desk) -> None:
+    text = "ORDER No. N-2026/117\n\n1. Acme   www.acme.example\n"
+    said = "--reference is not given: `find` and answers name the order by it; the text has N-2026/117"
+    assert said in desk.imports(stdin=text, file="-").stdout
+    assert said not in desk.imports("--reference", "N-7", stdin=text, file="-").stdout
+    assert "--reference is not given" not in desk.imports().stdout
+
+
 def test_import_in_shadow_opens_nothing_that_is_enforced(desk: Desk) -> None:
     assert desk.imports("--mode", "shadow", "--write").exit_code == 1
     decisions = {
@@ -408,6 +416,21 @@ def test_explain_goes_on_behind_a_line_that_is_no_name(desk: Desk) -> None:
     assert result.exit_code == 2
     assert [line.split()[0] for line in result.stdout.splitlines()] == ["acme.example", "open.example"]
     assert f"{names}:2: " in result.stderr and f"{names}:3: " in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("pasted", "says"),
+    [
+        ("https://www.acme.example/login?x=1", "is a URL; write the domain: 'www.acme.example'"),
+        ("acme.example:443", "has a port, but DNS has no ports; write the domain: 'acme.example'"),
+        ("acme[.]example", "has its dots written in another way; write the domain: 'acme.example'"),
+        ("info@acme.example", "is a mail address; write the domain: 'acme.example'"),
+    ],
+)
+def test_explain_of_what_people_paste_says_which_name_is_in_it(desk: Desk, pasted: str, says: str) -> None:
+    alone, listed = desk.run("explain", pasted), desk.run("explain", "-f", "-", stdin=f"{pasted}\n")
+    assert alone.exit_code == listed.exit_code == 2
+    assert f"{pasted!r} {says}" in alone.output and f"{pasted!r} {says}" in listed.output
 
 
 def test_explain_takes_a_name_or_a_file(desk: Desk) -> None:

@@ -53,6 +53,36 @@ def test_names_of_the_pages_are_read_as_a_browser_sends_them() -> None:
     assert complaint.startswith("f:1: http.hosts")
 
 
+@pytest.mark.parametrize(
+    ("text", "where"),
+    [
+        ("records: {сorp.example: [192.0.2.1]}", "records"),
+        ("upstreams: {forward: {сorp.example: ['udp://192.0.2.1:53']}}", "upstreams.forward"),
+        (
+            "upstreams: {servers: ['https://сorp.example/dns-query'], bootstrap: ['192.0.2.1:53']}",
+            "upstreams.servers",
+        ),
+        ("http: {hosts: [a.example, сorp.example]}", "http.hosts"),
+        ("ddr: {name: сorp.example}", "ddr.name"),
+        ("client_names: {below: сorp.example}", "client_names.below"),
+    ],
+)
+def test_a_name_in_letters_of_several_scripts_is_warned_about(text: str, where: str) -> None:
+    settings, problems = load_settings(Path("f"), octets=f"# two\n{text}\n".encode())
+    assert settings is not None
+    [said] = [problem for problem in problems if "mixes Latin letters with Cyrillic (с)" in problem.message]
+    assert (said.severity, said.line) == ("warning", 2) and said.message.startswith(f"{where}: ")
+
+
+def test_names_in_one_script_are_not_warned_about() -> None:
+    load("records: {биржа.example: [192.0.2.1], bücher.example: [192.0.2.2]}")
+
+
+def test_of_entries_that_are_all_wrong_none_is_said_to_be_missing() -> None:
+    found = complaints("upstreams:\n  servers: ['udp://no', 'utp://192.0.2.1:53']\n")
+    assert len(found) == 2 and not any("is empty" in said for said in found)
+
+
 def test_the_shipped_settings_are_the_defaults() -> None:
     shipped, problems = load_settings(CONFIG / "resolver.yaml")
     defaults, _ = load_settings(CONFIG / "resolver.yaml", octets=b"")

@@ -108,6 +108,8 @@ FULL = Facts(
         lists=(("ads", "nxdomain", "enforce"), ("trackers", "nodata", "shadow")),
         rules={"acme": 40, "zenith": 41},
         states={"acme": "enforced", "zenith": "shadow"},
+        described={"acme": ("Acme", "exchange"), "zenith": ('Zenith \\ "OTC"\n', "otc")},
+        ends={"zenith": 42.5},
         content="0123abcd",
         is_empty=True,
     ),

@@ -89,6 +89,21 @@ def test_a_press_release_names_known_addresses_and_asks_about_the_others() -> No
     assert set(taken.known) == {"extended"}
 
 
+def test_what_running_text_asks_for_and_dns_cannot_do_is_listed_too() -> None:
+    found = import_text(
+        "The operator works at https.//foo.example, at ttps://bar.example and alphabits.exmaple, "
+        "on https://t.me/acme and https://wa.me/1 and under 203.0.113.7; write to info@authority.example.\n"
+    )
+    assert found.known == found.new == {}
+    assert found.not_taken == {
+        "https.//foo.example": "invalid",
+        "ttps://bar.example": "invalid",
+        "https://t.me/acme": "shared_platform",
+        "https://wa.me/1": "shared_platform",
+        "203.0.113.7": "address_only",
+    }
+
+
 def test_words_in_running_text_are_names_only_as_the_platform_writes_them() -> None:
     assert import_text("The deadline is extended, and delta exchange rates apply.\n").not_taken == {}
     assert import_text("The platform Delta Exchange is unlicensed.\n").not_taken == {

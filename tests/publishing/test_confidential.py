@@ -81,9 +81,18 @@ def test_beside_a_public_order_only_that_one_is_shown(tmp_path: Path) -> None:
 def test_it_has_no_series_of_its_own_and_is_in_the_totals(tmp_path: Path) -> None:
     facts = policy_facts(table(tmp_path), "hash")
     assert not holds_secret(facts)
-    assert set(facts.states) == {"both", "plain"} == set(facts.rules)
+    assert set(facts.states) == {"both", "plain"} == set(facts.rules) == set(facts.described)
     assert facts.concealed == (("enforced", 2),)
     assert ("confidential", "nxdomain", "enforce") in facts.exchanges
+
+
+def test_the_end_that_is_told_is_that_of_the_last_public_order(tmp_path: Path) -> None:
+    text = POLICY.replace("reference: P-1", "reference: P-1, until: 2030-01-01")
+    text = text.replace("reference: S-99", "reference: S-99, until: 2040-01-01")
+    made = compiled(tmp_path, text)
+    assert made.image is not None, made.problems
+    facts = policy_facts(open_table(made.image, NOW, 0.0, 1), "hash")
+    assert facts.ends == {"both": 1_893_456_000.0, "plain": 1_893_456_000.0}
 
 
 @pytest.mark.parametrize("only_blocked", [True, False])

@@ -164,7 +164,7 @@ def test_a_date_that_passes_is_one_log_line_and_one_entry_for_the_record(
     assert [turn.at for turn in stage.turns] == [1.6e9 - (1.6e9 % DAY_S) + DAY_S]
     [line] = logged(caplog, "has come")
     assert "ends: order two; not blocked any more: 1 exchange, 1 domain: alpha" in line
-    [ahead] = logged(caplog, "in 1 day")
+    [ahead] = logged(caplog, "in less than a day")
     assert "on 2020-09-14: ends: order two" in ahead
 
 

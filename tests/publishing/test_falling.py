@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+import shutil
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -155,8 +157,11 @@ def test_another_text_in_its_place_is_not_taken_for_what_served(stage: Stage) ->
 # The publisher: start, restart, upgrade.
 
 
-def publish(stage: Stage, text: str, *then: str) -> Publisher:
-    """Start on `text`, then make each edit; the publisher as it was when it was closed."""
+def publish(stage: Stage, text: str, *then: str, meanwhile: Callable[[], None] = lambda: None) -> Publisher:
+    """Start on `text`, then make each edit; the publisher as it was when it was closed.
+
+    `meanwhile`: happens before each edit.
+    """
 
     async def run() -> Publisher:
         stage.blocklist.write_text(text)
@@ -181,6 +186,7 @@ def publish(stage: Stage, text: str, *then: str) -> Publisher:
         )
         stage.table = (await publisher.start()).everybody
         for edit in then:
+            meanwhile()
             stage.blocklist.write_text(edit)
             await publisher.reload_if_changed(asked=True)
         assert publisher.policy is not None
@@ -196,6 +202,39 @@ def test_an_emptied_file_keeps_the_old_policy_serving(stage: Stage, caplog: pyte
     assert stage.blocks("one.example") and publisher.status.serves_last_good
     [error] = [entry for entry in caplog.records if entry.levelno == logging.ERROR]
     assert "nothing is blocked any more" in error.getMessage()
+
+
+def gone(stage: Stage, *what: str) -> Callable[[], None]:
+    def remove() -> None:
+        for pattern in what:
+            for path in stage.state.glob(pattern):
+                path.unlink()
+        if not what:
+            shutil.rmtree(stage.state)
+
+    return remove
+
+
+@pytest.mark.parametrize("what", [(), ("last-good.json",), ("images/*",), ("images/*.yaml", "history*")])
+def test_an_emptied_file_does_not_serve_where_the_state_was_lost_meanwhile(
+    stage: Stage, caplog: pytest.LogCaptureFixture, what: tuple[str, ...]
+) -> None:
+    publisher = publish(stage, FEW, EMPTY, meanwhile=gone(stage, *what))
+    assert stage.blocks("one.example") and publisher.status.serves_last_good
+    assert any("nothing is blocked any more" in entry.getMessage() for entry in caplog.records)
+    assert any("they are put back" in entry.getMessage() for entry in caplog.records)
+    publish(stage, EMPTY)
+    assert stage.blocks("one.example")
+
+
+def test_what_an_edit_opens_is_named_where_the_state_was_lost_meanwhile(
+    stage: Stage, caplog: pytest.LogCaptureFixture
+) -> None:
+    publish(stage, FEW, FEW.replace("one.example", "other.example"), meanwhile=gone(stage))
+    assert not stage.blocks("one.example")
+    assert any(
+        "one.example" in entry.getMessage() for entry in caplog.records if entry.levelno >= logging.WARNING
+    )
 
 
 def test_a_file_emptied_while_the_server_was_down_does_not_serve_at_its_start(stage: Stage) -> None:

@@ -63,8 +63,9 @@ def test_each_date_is_told_with_what_it_opens_and_closes(timetable: Timetable) -
     turns = timetable.between(day("2026-11-30"), day("2028-01-01"))
     assert [passed_words(turn) for turn in turns] == [
         "2026-12-05 has come: begins: order nafm; blocked from then on: 1 exchange, 1 domain, 1 list: new, ads",
-        "2027-01-01 has come: begins: exception shop.new.example; no exchange and no list opens or closes",
-        "2027-02-01 has come: ends: exception shop.new.example; no exchange and no list opens or closes",
+        "2027-01-01 has come: begins: exception shop.new.example; "
+        "what is excepted is let through from then on",
+        "2027-02-01 has come: ends: exception shop.new.example; what was excepted is let through no longer",
         "2027-06-01 has come: ends: order house; no exchange and no list opens or closes",
         "2027-12-05 has come: ends: order nafm and 1 confidential; "
         "not blocked any more: 3 exchanges, 4 domains, 1 list: binance, new, ads and 1 confidential",
@@ -94,6 +95,11 @@ def test_an_end_is_announced_30_7_and_1_days_ahead_once_each(timetable: Timetabl
     ]
     assert said[0][1].startswith("in 30 days, on 2027-12-05: ends: order nafm")
     assert said[2][1].startswith("in 1 day, on 2027-12-05: ")
+
+
+def test_an_end_of_the_same_day_is_not_said_to_be_a_day_away(timetable: Timetable) -> None:
+    [(turn, _)] = timetable.announcements(now := day("2027-12-05") - 12.0, {})
+    assert announced_words(turn, now).startswith("in less than a day, on 2027-12-05: ")
 
 
 def test_what_was_announced_is_not_again_after_a_restart_nor_all_leads_at_once(timetable: Timetable) -> None:

@@ -156,6 +156,15 @@ def test_a_policy_is_told_in_labels(tmp_path: Path) -> None:
     assert facts.generation == 1
 
 
+def test_an_exchange_is_told_with_its_name_category_and_end(tmp_path: Path) -> None:
+    maker = PolicyMaker()
+    maker.block(make_rule(label="acme", name="Acme", category="otc", ends_at=NOW + 5), "x.example")
+    maker.block(make_rule(label="ever", name="Ever", category="ico"), "y.example")
+    facts = policy_facts(maker.table(tmp_path, wall=NOW), "")
+    assert facts.described == {"acme": ("Acme", "otc"), "ever": ("Ever", "ico")}
+    assert facts.ends == {"acme": NOW + 5}
+
+
 def test_every_reason_of_an_order_is_there_from_the_start() -> None:
     recorder = HistoryRecorder(Path("state"), wall=lambda: NOW)
     assert order_facts(recorder) == ()
