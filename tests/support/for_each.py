@@ -28,7 +28,7 @@ Test = Callable[..., None]
 def for_each(
     names: str | tuple[str, ...],
     cases: Iterable[Any],
-    ids: Callable[[Any], object] | Iterable[str] | None = None,
+    ids: Callable[[Any], object] | Iterable[object] | None = None,
 ) -> Callable[[Test], Test]:
     """As `pytest.mark.parametrize`, but all cases are one test.
 
@@ -69,12 +69,12 @@ def for_each(
 
 
 def _rows(
-    words: tuple[str, ...], cases: Iterable[Any], ids: Callable[[Any], object] | Iterable[str] | None
+    words: tuple[str, ...], cases: Iterable[Any], ids: Callable[[Any], object] | Iterable[object] | None
 ) -> Iterator[tuple[str, dict[str, Any]]]:
     """The name of each case, and its values by parameter."""
     told = list(ids) if ids is not None and not callable(ids) else None
     for number, case in enumerate(cases):
-        name = None if told is None else told[number]
+        name = None if told is None else str(told[number])
         if isinstance(case, ParameterSet):
             assert not case.marks, f"case {number} has marks: they would be lost"
             values, name = case.values, str(case.id) if case.id else name
