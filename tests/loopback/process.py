@@ -212,16 +212,6 @@ def cpu_s(pid: int) -> float:
     return ticks / CLOCK_TICKS_PER_S
 
 
-def unread_octets(port: int) -> int:
-    """What waits in the receive buffers of all IPv4 UDP sockets on `port`, as the kernel accounts for it (proc(5))."""
-    unread = 0
-    for line in Path("/proc/net/udp").read_text().splitlines()[1:]:
-        _, local, _, _, queues, *_ = line.split()
-        if int(local.split(":")[1], 16) == port:
-            unread += int(queues.split(":")[1], 16)
-    return unread
-
-
 def memory_mb(pid: int) -> float:
     """Megabytes (2**20) of memory of `pid` and its descendants, shared pages split among their users (PSS)."""
     kilobytes = 0
