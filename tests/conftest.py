@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import functools
+import gc
 import logging
 import os
 import shutil
+import sys
+from collections import Counter
 from collections.abc import Iterator
 
 import pytest
+import typer.main
+import typer.testing
 from hypothesis import settings
 
 from resolver.observe.log import LOGGERS_SET_UP
@@ -16,9 +22,16 @@ from tests.support.engines import ENGINES, Engine, engine_called
 # Debian keeps servers where an ordinary user's PATH does not look.
 os.environ["PATH"] = os.environ.get("PATH", "") + os.pathsep + "/usr/sbin" + os.pathsep + "/sbin"
 
+# Images of containers say that no bytecode is kept; a thousand short processes would each compile the whole program.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+sys.dont_write_bytecode = False
+
 # No deadline: a busy machine must not fail a test.  Derandomized: a run can be repeated.
 settings.register_profile("default", deadline=None, derandomize=True)
 settings.load_profile("default")
+
+# Making the command line of its functions takes 60 ms; made once, it serves each of thousands of calls.
+typer.testing._get_command = functools.cache(typer.main.get_command)  # type: ignore[attr-defined]
 
 
 @pytest.fixture(autouse=True)
@@ -31,6 +44,24 @@ def logging_as_found() -> Iterator[None]:
         logger.setLevel(level)
         logger.propagate = propagate
         logger.handlers[:] = handlers
+
+
+@pytest.fixture(autouse=True)
+def process_as_found() -> Iterator[None]:
+    """Fail a test that leaves the process another than it was: all later ones would run so.
+
+    A worker whose garbage collector somebody had switched off grew to 5 GB.
+    """
+    before = _process()
+    yield
+    after = _process()
+    gc.enable()
+    gc.set_threshold(*before[1])
+    assert after == before, "garbage collector, its thresholds, niceness: not as they were found"
+
+
+def _process() -> tuple[bool, tuple[int, int, int], int]:
+    return gc.isenabled(), gc.get_threshold(), os.getpriority(os.PRIO_PROCESS, 0)
 
 
 @pytest.fixture(params=ENGINES)
@@ -47,6 +78,15 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if any(item.get_closest_marker(mark) for mark in ("loopback", "slow", "timed")):
             item.add_marker(pytest.mark.flaky(reruns=2, reruns_delay=1))
+    # What takes long begins first: at the end of a run no worker waits for another's long test.
+    long = Counter(item.path for item in items if any(map(item.get_closest_marker, ("loopback", "slow"))))
+    items.sort(key=lambda item: ("loopback" not in item.path.parts, item.path not in long))
+
+
+def pytest_collection_finish() -> None:
+    """What is collected lives until the end: no full collection of garbage need walk it, and many tests make one."""
+    gc.collect()
+    gc.freeze()
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:

@@ -98,6 +98,7 @@ def test_niceness_counts_from_the_start_of_the_server(
 ) -> None:
     monkeypatch.setattr(children, "_NICENESS_AT_START", 0)
     monkeypatch.setattr(children, "_own_niceness", lambda: now)
+    monkeypatch.setattr("os.setpriority", lambda *_: None)
     monkeypatch.setattr("shutil.which", lambda name: f"/bin/{name}")
     nice = ("/bin/nice", *words) if words else ()
     assert children._command("a.module", "word", share=share) == (

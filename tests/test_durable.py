@@ -141,6 +141,7 @@ def struck(tmp_path: Path, mode: str) -> list[dict[str, Any]]:
     return [json.loads(line) for line in done.stdout.splitlines()]
 
 
+@pytest.mark.slow
 def test_a_kill_at_every_step_leaves_the_old_content_or_the_new(tmp_path: Path) -> None:
     *steps, last = struck(tmp_path, "kill")
     assert len(steps) > 20 and {step["code"] for step in steps} == {-9}
@@ -150,6 +151,7 @@ def test_a_kill_at_every_step_leaves_the_old_content_or_the_new(tmp_path: Path) 
     assert (last["code"], last["kept"], last["beside"]) == (2, "new", [])
 
 
+@pytest.mark.slow
 def test_a_full_disk_at_every_step_leaves_the_old_content_or_the_new_and_nothing_else(tmp_path: Path) -> None:
     *steps, last = struck(tmp_path, "full")
     assert len(steps) > 20 and {step["code"] for step in steps} == {0, 1}

@@ -10,10 +10,11 @@ import pytest
 
 from resolver.portions import PORTION_OCTETS, open_regular, read_up_to, write_all
 from resolver.publishing import image_store
+from tests.support.for_each import for_each
 
 
-@pytest.mark.parametrize("octets", [0, 1, PORTION_OCTETS, PORTION_OCTETS + 1, 3 * PORTION_OCTETS])
-@pytest.mark.parametrize("octets_max", [1, PORTION_OCTETS, 2 * PORTION_OCTETS + 1, 1 << 30])
+@for_each("octets", [0, 1, PORTION_OCTETS, PORTION_OCTETS + 1, 3 * PORTION_OCTETS])
+@for_each("octets_max", [1, PORTION_OCTETS, 2 * PORTION_OCTETS + 1, 1 << 30])
 def test_reads_as_much_as_there_is_or_as_asked(tmp_path: Path, octets: int, octets_max: int) -> None:
     content = os.urandom(octets)
     (tmp_path / "file").write_bytes(content)

@@ -156,19 +156,19 @@ class Campaign(Generic[Tag]):
         seed: int,
         patience_s: tuple[float, ...] = PATIENCE_S,
         silence_s: float = SILENCE_S,
-        pauses_s: tuple[float, ...] = PAUSES_S,
+        pauses_s: tuple[float, ...] | None = None,
         control: bytes = CONTROL,
     ) -> None:
         """Ask `asked`, at most `qps` a second.  `seed`: of the IDs.
 
-        `control`: a query that any listener that speaks answers somehow.
+        `control`: a query that any listener that speaks answers somehow.  `pauses_s`: None is `PAUSES_S`.
         """
         self._asked = asked
         self._limit_qps = qps
         self._qps = qps
         self._patience_s = patience_s
         self._silence_s = silence_s
-        self._pauses_s = pauses_s
+        self._pauses_s = pauses_s or PAUSES_S
         self._seed = seed
         self._control = control
         self._out: dict[int, _Pending[Tag]] = {}

@@ -75,6 +75,7 @@ def test_how_it_failed_is_told_in_words(folder: Path, text: str, words: str) -> 
     assert outcome_of(script(folder, text)) == Outcome(Failure.EXIT, words)
 
 
+@pytest.mark.slow
 def test_one_that_takes_too_long_is_ended_with_all_that_it_started(folder: Path) -> None:
     pids = folder / "pids"
     text = f"trap '' TERM; sleep 60 & echo $! >> {shlex.quote(str(pids))}; echo $$ >> {shlex.quote(str(pids))}; wait"

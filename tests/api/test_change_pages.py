@@ -13,6 +13,7 @@ from resolver.api.refusal import Kind, Refusal
 from resolver.api.tokens import Caller, Role
 from resolver.changing.edits import OPERATIONS
 from tests.api.made import Made
+from tests.support.for_each import for_each
 
 BASE = "0" * 64
 EDITS = {"base": BASE, "edits": [{"do": "remove-exchange", "id": "acme"}]}
@@ -88,7 +89,7 @@ CHANGES: list[tuple[str, Any, Role]] = [
 ]
 
 
-@pytest.mark.parametrize(("path", "body", "least"), CHANGES, ids=[path for path, _, _ in CHANGES])
+@for_each(("path", "body", "least"), CHANGES, ids=[path for path, _, _ in CHANGES])
 def test_change_needs_a_token_of_its_role_and_no_cookie_is_one(path: str, body: Any, least: Role) -> None:
     recorder = Recorder()
     made = Made(changing=recorder)
@@ -149,7 +150,7 @@ def test_conflict_tells_the_second_editor_what_changed() -> None:
     assert answer.json()["changed"] == "+ x.example" and answer.json()["base"] == BASE
 
 
-@pytest.mark.parametrize(
+@for_each(
     ("path", "body"),
     [
         ("/pause", {"for_s": 86_401, "reason": "why"}),

@@ -92,6 +92,7 @@ def test_every_question_has_one_outcome_and_the_rate_is_kept() -> None:
     assert run.campaign.counts.lowest_qps == 1_000
 
 
+@pytest.mark.slow
 def test_fifteen_thousand_names_with_three_questions_take_less_than_a_minute() -> None:
     run = Run(Campaign(asked(45_000), qps=1_000, seed=1), fine)
     assert run.now < 60 and len(run.outcomes) == 45_000
@@ -279,6 +280,7 @@ def test_upstreams_that_fail_slow_nothing_down() -> None:
     assert run.campaign.counts.lowest_qps == 1_000
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("rcode", [2, 5])
 def test_a_server_that_refuses_all_whatever_the_pace_is_not_asked_at_a_crawl(rcode: int) -> None:
     run = Run(

@@ -67,6 +67,7 @@ def alarms(result: AuditResult) -> dict[str, tuple[str, set[str]]]:
     }
 
 
+@pytest.mark.slow
 @settings(max_examples=120)
 @given(RULES, st.lists(WRITTEN, max_size=3), st.lists(WRITTEN, max_size=1))
 def test_a_server_that_carries_its_policy_out_has_no_finding(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from resolver.audit.targets import own_server, server_from
+from tests.support.for_each import for_each
 
 
 @pytest.mark.parametrize(
@@ -50,7 +51,7 @@ def test_an_encrypted_listener_is_named_by_its_url(
     assert (target.label, target.server_name, target.path) == (label, server_name, path)
 
 
-@pytest.mark.parametrize(
+@for_each(
     "text",
     [
         "",

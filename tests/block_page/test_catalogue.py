@@ -8,6 +8,7 @@ import pytest
 
 from resolver.block_page.catalogue import COUNT, FOLDER, HOST, KEYS, read_catalogue, texts_from
 from resolver.languages import DEFAULT, LANGUAGES
+from tests.support.for_each import for_each
 
 ENGLISH = (FOLDER / "en.toml").read_text("utf-8")
 SAME_WORD = {"platform", "list", "contact"}
@@ -23,20 +24,20 @@ def test_every_language_has_a_file_and_every_file_a_language() -> None:
     assert {path.stem for path in FOLDER.glob("*.toml")} == set(LANGUAGES)
 
 
-@pytest.mark.parametrize("code", LANGUAGES)
+@for_each("code", LANGUAGES)
 def test_a_language_has_every_text(code: str) -> None:
     [texts] = read_catalogue([code]).values()
     assert set(asdict(texts)) == set(KEYS)
 
 
-@pytest.mark.parametrize("code", [code for code in LANGUAGES if code != DEFAULT])
+@for_each("code", [code for code in LANGUAGES if code != DEFAULT])
 def test_no_text_was_left_in_english(code: str) -> None:
     found = read_catalogue([DEFAULT, code])
     english, other = asdict(found[DEFAULT]), asdict(found[code])
     assert {key for key in KEYS if english[key] == other[key]} <= SAME_WORD
 
 
-@pytest.mark.parametrize("code", LANGUAGES)
+@for_each("code", LANGUAGES)
 def test_texts_hold_no_markup_and_nothing_that_turns_a_line(code: str) -> None:
     for text in asdict(read_catalogue([code])[code]).values():
         assert not set(text) & set(

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from resolver.block_page.conversation import HEAD_OCTETS_MAX, REQUESTS_MAX, STATUSES, Conversation, Desk
 from resolver.block_page.notice import Operator
 from tests.block_page.pages import desk_of
+from tests.support.for_each import for_each
 
 DESK = desk_of()
 METHODS = ("GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS", "TRACE", "PATCH", "CONNECT", "PROPFIND", "BREW")
@@ -46,8 +47,8 @@ def ask(octets: bytes, desk: Desk = DESK) -> Answer:
     return Answer(Conversation(desk).receive(octets))
 
 
-@pytest.mark.parametrize("method", METHODS)
-@pytest.mark.parametrize("target", ["/", "/a/b?c=d", "*", "/%00/../..", "/" + "x" * 4_000])
+@for_each("method", METHODS)
+@for_each("target", ["/", "/a/b?c=d", "*", "/%00/../..", "/" + "x" * 4_000])
 def test_any_method_and_path_gets_the_page(method: str, target: str) -> None:
     answer = ask(request(method=method, target=target))
     assert answer.status == 451
@@ -135,11 +136,11 @@ def test_what_a_proxy_would_say_counts_nothing() -> None:
     assert answer.status == 404 and "newcoin" not in answer.text and "192.0.2.7" not in answer.text
 
 
-@pytest.mark.parametrize(
+@for_each(
     ("accept", "kind"),
     [("text/html", "text/html"), ("*/*", "text/plain"), ("application/json", "application/json")],
 )
-@pytest.mark.parametrize("host", ["newcoin.example", "hidden.example", "other.example", "192.0.2.1"])
+@for_each("host", ["newcoin.example", "hidden.example", "other.example", "192.0.2.1"])
 def test_it_is_written_as_the_client_likes(accept: str, kind: str, host: str) -> None:
     answer = ask(request(host, Accept=accept, Accept_Language="de"))
     assert answer.headers["content-type"].startswith(kind) and answer.headers["content-language"] == "de"

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from resolver.block_page.host import BadHost, Host, host_of
 from resolver.wire.names import name_from_text as n
+from tests.support.for_each import for_each
 
 
 @pytest.mark.parametrize(
@@ -41,7 +42,7 @@ def test_an_address_or_nothing_is_no_name(header: bytes | None, text: str) -> No
     assert host_of(b"/", header) == Host(None, text)
 
 
-@pytest.mark.parametrize(
+@for_each(
     "header",
     [
         b"user@example.org",

@@ -8,13 +8,14 @@ from resolver.block_page.page_file import HEADER_OCTETS, PageFileUnusable, hash_
 from resolver.block_page.subject import Words
 from resolver.wire.names import name_from_text as n
 from tests.block_page.pages import NAMES, SEED, WORDS, file_of, mapped
+from tests.support.for_each import for_each
 
 OCTETS = b"".join(
     page_octets({hash_of(n(name), SEED): outcome for name, outcome in NAMES.items()}, WORDS, SEED)
 )
 
 
-@pytest.mark.parametrize(
+@for_each(
     ("name", "subject"),
     [
         ("newcoin.example", "NewCoin"),
@@ -60,7 +61,7 @@ def test_a_file_that_was_cut_is_refused(length: int) -> None:
         mapped(OCTETS[:length])
 
 
-@pytest.mark.parametrize("place", range(0, len(OCTETS), 7))
+@for_each("place", range(0, len(OCTETS), 7))
 def test_a_changed_octet_is_seen(place: int) -> None:
     octets = bytearray(OCTETS)
     octets[place] ^= 0x20

@@ -7,11 +7,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from resolver.block_page.wishes import Form, form_of, language_of
+from tests.support.for_each import for_each
 
 OFFERED = ("en", "de", "fr", "he", "zh")
 
 
-@pytest.mark.parametrize(
+@for_each(
     ("header", "language"),
     [
         ("", "en"),

@@ -14,6 +14,7 @@ from resolver.block_page.subject import TEXT_CHARS_MAX, Order, Subject, Words, t
 from resolver.block_page.writings import END_OF_ISOLATE, LTR_ISOLATE, html_of, json_of, text_of
 from resolver.languages import LANGUAGES
 from tests.block_page.pages import AUTHORITY, CATALOGUE, file_of
+from tests.support.for_each import for_each
 
 HOSTILE = "\u202e<script>alert('1')</script>\"&\u05d0\u05d1\u2066\n\x1b[31m"
 EVIL_ORDER = Order(HOSTILE, HOSTILE, HOSTILE, HOSTILE, "", True, HOSTILE)
@@ -47,10 +48,8 @@ def notice(host: str = "newcoin.example", words: Words | None = None) -> Notice:
 EVIL = notice(words=Words((Subject("exchange", HOSTILE, (0,), 0, HOSTILE),), (EVIL_ORDER,), HOSTILE))
 
 
-@pytest.mark.parametrize("code", LANGUAGES)
-@pytest.mark.parametrize(
-    "host", ["newcoin.example", "beta.example", "hidden.example", "only.example", "a.example", "::1"]
-)
+@for_each("code", LANGUAGES)
+@for_each("host", ["newcoin.example", "beta.example", "hidden.example", "only.example", "a.example", "::1"])
 def test_a_page_is_whole_in_every_language(code: str, host: str) -> None:
     shown = notice(f"[{host}]" if ":" in host else host)
     page = html_of(shown, CATALOGUE[code], code)

@@ -14,6 +14,7 @@ from resolver.blocklist.rules import BUILT_IN
 from resolver.known_names.protected import built_in_protected
 from resolver.policy.verdict import Mode, PolicyAction, PolicyRule, RuleForm
 from resolver.wire.names import name_from_text, name_to_text
+from tests.support.for_each import for_each
 
 SHIPPED = Path(__file__).parents[2] / "blocklist.yaml"
 
@@ -202,7 +203,7 @@ def test_a_byte_order_of_keys_does_not_matter() -> None:
     assert good("exchanges: {}\nlists: [{name: a, path: b}]\nversion: 1\n").lists
 
 
-@pytest.mark.parametrize(
+@for_each(
     ("text", "complaint"),
     [
         ("", "b.yaml: is empty; write at least 'version: 1' and 'exchanges: {}'"),
@@ -255,7 +256,7 @@ def two(first: str, second: str) -> str:
     return f"version: 1\nexchanges:\n  one: {{name: One, {first}}}\n  two: {{name: Two, {second}}}\n"
 
 
-@pytest.mark.parametrize(
+@for_each(
     ("first", "second", "is_clash"),
     [
         ("domains: [a.example]", "domains: [a.example]", True),

@@ -23,6 +23,7 @@ from scripts.catalogue.proposal import (
     propose,
     read_yaml,
 )
+from tests.support.for_each import for_each
 
 ROOT = Path(__file__).parents[2]
 SHIPPED = ROOT / "blocklist.yaml"
@@ -91,7 +92,7 @@ def test_no_entry_is_a_shared_platform_or_under_one_or_above_one(domains: dict[s
     assert [name for name in shared if covering(name, domains)] == []
 
 
-@pytest.mark.parametrize(
+@for_each(
     "host",
     [
         "acme.github.io", "github.com", "acme.gitbook.io", "acme.readme.io", "acme.zendesk.com", "acme.docs.apiary.io",

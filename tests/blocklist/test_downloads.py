@@ -22,6 +22,7 @@ from resolver.blocklist.rules import ListSpec
 from resolver.policy.image import FORMAT_VERSION, Image
 from resolver.publishing.compiler import compile_policy
 from resolver.publishing.image_store import ImageStore, LastGood
+from tests.support.for_each import for_each
 
 URL = "https://lists.example/ads.txt"
 KEY = bytes(range(32))
@@ -64,7 +65,7 @@ def test_a_local_list_is_not_downloaded() -> None:
     assert spec is not None and spec.download is None and problems == []
 
 
-@pytest.mark.parametrize(
+@for_each(
     ("entry", "words"),
     [
         ("{name: a, url: 'file:///etc/passwd'}", "only https://"),

@@ -12,9 +12,10 @@ from resolver.blocklist.entries import address_entry, address_objection, name_en
 from resolver.config.yamlsource import Value, YamlMapping, YamlSequence
 from resolver.policy.verdict import RuleForm
 from resolver.wire.names import name_from_text
+from tests.support.for_each import for_each
 
 
-@pytest.mark.parametrize(
+@for_each(
     ("text", "name", "form"),
     [
         ("exchange.example", "exchange.example", RuleForm.SUBTREE),
@@ -37,7 +38,7 @@ def test_names_in_three_forms_are_read_and_normalised(text: str, name: str, form
     assert name_entry(text) == (name_from_text(name), form)
 
 
-@pytest.mark.parametrize(
+@for_each(
     ("value", "part"),
     [
         ("https://www.x.example/en", "is a URL; write the domain: 'www.x.example'"),
@@ -123,7 +124,7 @@ def test_what_is_no_network_is_refused(value: Value, part: str) -> None:
     assert part in str(caught.value)
 
 
-@pytest.mark.parametrize(
+@for_each(
     ("text", "part"),
     [
         ("203.0.112.0/23", "wider than /24"), ("0.0.0.0/0", "wider than /24"), ("2001:db8::/47", "wider than /48"),

@@ -18,6 +18,7 @@ from resolver.blocklist.formatting import (
 )
 from resolver.blocklist.reader import read_blocklist
 from resolver.blocklist.rules import Blocklist
+from tests.support.for_each import for_each
 
 HEAD = "version: 1\nexchanges:\n  one:\n    name: One\n    domains:"
 
@@ -40,7 +41,7 @@ def tidy_names(names: str) -> str:
     return tidy(HEAD + names).removeprefix(HEAD)
 
 
-@pytest.mark.parametrize(
+@for_each(
     ("before", "after"),
     [
         (" [b.example, a.example]\n", " [a.example, b.example]\n"),

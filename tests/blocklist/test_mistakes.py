@@ -9,6 +9,7 @@ import pytest
 from resolver.blocklist.reader import read_blocklist
 from resolver.problems import Problem
 from resolver.publishing.compiler import compile_policy
+from tests.support.for_each import for_each
 
 CASES = Path(__file__).parents[1] / "golden" / "blocklists"
 NOW = 1_796_000_000.0
@@ -203,7 +204,7 @@ def test_seven_signs_in_a_text_are_no_merge_conflict() -> None:
     assert read(f"{HEAD}    domains: [a.example]\n# =======\n# <<<<<<< HEAD\n") == []
 
 
-@pytest.mark.parametrize(
+@for_each(
     ("text", "line", "says"),
     [
         ("exchanges:\n  newcoin\n    name: A\n", 2, "no colon in 'newcoin'; write 'newcoin:'"),

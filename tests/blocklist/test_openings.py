@@ -17,6 +17,7 @@ from resolver.blocklist.rules import Blocklist
 from resolver.policy.table import PolicyTable, open_table
 from resolver.publishing.compiler import compile_policy
 from resolver.wire.names import name_from_text, name_to_text
+from tests.support.for_each import for_each
 
 NOW = datetime(2026, 11, 30, tzinfo=UTC).timestamp()
 CASES = Path(__file__).parents[1] / "golden" / "blocklists"
@@ -227,7 +228,8 @@ def names_of(blocklist: Blocklist) -> set[bytes]:
 PROBE = b"\x05probe"
 
 
-@pytest.mark.parametrize("seed", range(12))
+@pytest.mark.slow
+@for_each("seed", range(12))
 def test_what_is_said_to_open_is_what_two_compiled_tables_say_over_all_their_names(
     seed: int, tmp_path: Path
 ) -> None:

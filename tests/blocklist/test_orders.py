@@ -13,6 +13,7 @@ from resolver.blocklist.reader import read_blocklist
 from resolver.blocklist.rules import Blocklist
 from resolver.policy.verdict import Mode, PolicyAction
 from resolver.problems import Problem
+from tests.support.for_each import for_each
 
 FILE = Path("blocklist.yaml")
 ORDER = "authority: Regulator, title: Order"
@@ -64,7 +65,7 @@ def test_the_dates_of_an_order_are_read_in_the_time_zone_of_the_file() -> None:
     assert order.starts_at == unix(2026, 12, 4, 23) and order.ends_at == unix(2026, 12, 6, 23)
 
 
-@pytest.mark.parametrize(
+@for_each(
     ("keys", "said"),
     [
         ("from: 2026-12-05, until: 2026-12-05", "until: '2026-12-05' is not after 'from'"),

@@ -11,6 +11,7 @@ from resolver.blocklist.date_remarks import date_problems
 from resolver.blocklist.reader import read_blocklist
 from resolver.blocklist.rules import Blocklist
 from resolver.policy.verdict import Mode, PolicyAction, PolicyRule
+from tests.support.for_each import for_each
 
 PATH = Path("blocklist.yaml")
 NOW = datetime(2026, 11, 30, tzinfo=UTC).timestamp()
@@ -51,7 +52,7 @@ def enforced(found: PolicyRule) -> str:
     return "".join(times(found))
 
 
-@pytest.mark.parametrize(
+@for_each(
     ("orders", "exchange", "when"),
     [
         ("a: |b: ", "order: []", "++++"),

@@ -8,6 +8,7 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from resolver.blocklist.downloads import ed25519_key_from, minisign_key_from
+from tests.support.for_each import for_each
 
 P = 2**255 - 19
 ORDER = 2**252 + 27742317777372353535851937790883648493
@@ -69,7 +70,7 @@ def test_anybody_can_sign_under_such_a_key() -> None:
     Ed25519PublicKey.from_public_bytes(neutral).verify(neutral + bytes(32), b"whatever")
 
 
-@pytest.mark.parametrize("key", WEAK, ids=lambda key: key.hex()[:8] + key.hex()[-4:])
+@for_each("key", WEAK, ids=lambda key: key.hex()[:8] + key.hex()[-4:])
 def test_a_key_of_small_order_is_refused(key: bytes) -> None:
     for text in (key.hex(), base64.b64encode(key).decode()):
         with pytest.raises(ValueError, match="small order"):

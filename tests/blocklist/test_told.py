@@ -19,6 +19,7 @@ from resolver.blocklist.told import (
     reason_json,
 )
 from resolver.policy.verdict import PolicyRule
+from tests.support.for_each import for_each
 
 
 def value_of(text: str) -> str:
@@ -65,7 +66,7 @@ def test_titles_give_way_to_references() -> None:
     assert text == "Binance: 12-3/4; 7"
 
 
-@pytest.mark.parametrize(
+@for_each(
     "hostile",
     [
         "</script><script>alert(1)</script>",

@@ -5,12 +5,11 @@ from __future__ import annotations
 from dataclasses import asdict
 from pathlib import Path
 
-import pytest
-
 from resolver.blocklist.downloads import downloaded_list_from, downloaded_lists
 from resolver.blocklist.reader import read_blocklist
 from resolver.blocklist.rules import Blocklist
 from resolver.blocklist.transfers import Primary, Transfer, TsigSpec, transfer_from
+from tests.support.for_each import for_each
 
 HEAD = "version: 1\nexchanges: {}\nlists:\n"
 
@@ -57,7 +56,7 @@ def test_a_key_is_named_by_its_file(tmp_path: Path) -> None:
     assert transfer_in(tmp_path, entry).tsig == expected
 
 
-@pytest.mark.parametrize(
+@for_each(
     ("entry", "words"),
     [
         ("url: 'axfr://ns.example/z.example'", "by its address"),

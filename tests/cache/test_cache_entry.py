@@ -37,6 +37,7 @@ def chained_answer(number: int) -> Response:
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("make", [small_answer, chained_answer])
 def test_accounted_octets_are_real_memory_within_15_percent(make: object) -> None:
     assert callable(make)

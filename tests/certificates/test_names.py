@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import pytest
-
 from resolver.certificates.names import NameTable
+from tests.support.for_each import for_each
 
 TABLE = NameTable(
     [
@@ -16,7 +15,7 @@ TABLE = NameTable(
 )
 
 
-@pytest.mark.parametrize(
+@for_each(
     ("name", "places"),
     [
         ("dns.example", (0, 2)),

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from resolver.certificates.pair import BadPair, read_pair
 from tests.support.certificates import NOW_S, Made, key_of, make
+from tests.support.for_each import for_each
 
 GOOD = make("dns.example", "*.dns.example", addresses=("192.0.2.53", "2001:db8::53"))
 
@@ -90,7 +91,7 @@ def test_a_name_is_signed_not_only_repeated() -> None:
 CHAINED = make("dns.example", by=make(common_name="root", kind="p384", is_ca=True))
 
 
-@pytest.mark.parametrize(
+@for_each(
     ("chain", "key", "part", "reason"),
     [
         (b"", GOOD.key, "certificate", "is empty; it must have the certificate between BEGIN and END lines"),

@@ -16,6 +16,7 @@ from resolver.changing.edits import (
 )
 from resolver.changing.refusal import Kind, Refused
 from resolver.orders.writing import tree_of
+from tests.support.for_each import for_each
 
 TEXT = """\
 # Policy of the network
@@ -166,10 +167,8 @@ def test_line_ends_and_byte_order_mark_stay() -> None:
     assert after == octets.replace(b"name: Acme  #", b"name: Acme Ltd  #")
 
 
-@pytest.mark.parametrize(
-    "key", ["path", "url", "tsig", "secret_file", "tls_ca", "access", "signature", "domains"]
-)
-@pytest.mark.parametrize("do_", ["set-exchange", "set-order", "set-exception", "add-order", "add-exchange"])
+@for_each("key", ["path", "url", "tsig", "secret_file", "tls_ca", "access", "signature", "domains"])
+@for_each("do_", ["set-exchange", "set-order", "set-exception", "add-order", "add-exchange"])
 def test_no_edit_reaches_a_key_that_names_a_file_a_place_or_a_secret(do_: str, key: str) -> None:
     with pytest.raises(Refused, match="cannot be set by an edit"):
         read_edits([{"do": do_, "id": "acme", "keys": {key: "/etc/shadow"}}])
@@ -180,7 +179,7 @@ def test_keys_that_may_be_set_name_nothing_outside() -> None:
         assert not any(word in key for word in ("path", "url", "file", "tsig", "command", "secret", "tls"))
 
 
-@pytest.mark.parametrize(
+@for_each(
     ("edit", "words"),
     [
         ({"do": "set-list", "id": "ads", "keys": {"mode": "shadow"}}, "is none of"),

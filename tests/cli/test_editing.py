@@ -206,6 +206,7 @@ def in_a_mount_namespace(desk: Desk, *words: str) -> subprocess.CompletedProcess
     )
 
 
+@pytest.mark.slow
 @pytest.mark.needs("unshare", "mount")
 @pytest.mark.parametrize("words", [("fmt",), ("rollback", "1")], ids=" ".join)
 def test_a_blocklist_that_is_mounted_singly_is_left_alone_and_the_reason_said(

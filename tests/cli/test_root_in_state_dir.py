@@ -155,6 +155,7 @@ PLACES = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("place", PLACES)
 @pytest.mark.parametrize("kind", ["symlink", "hard link"])
 def test_no_command_of_root_touches_what_a_link_in_the_folder_leads_to(
@@ -251,6 +252,7 @@ def test_the_bits_that_lend_rights_do_not_pass_on_to_new_content(house: House) -
     assert output.stat().st_mode & 0o7777 == 0o755
 
 
+@pytest.mark.slow
 def test_a_server_started_by_root_runs_as_the_owner_and_keeps_only_the_right_to_low_ports(
     house: House,
 ) -> None:

@@ -28,6 +28,7 @@ from resolver.cli.top_figures import Figures, Moment, end_of, metrics_url
 from resolver.config.settings import Settings, load_settings
 from resolver.hits.ranking import Row
 from tests.hits.support import ADS, ALPHA, NOON, Driver
+from tests.support.for_each import for_each
 
 PAGE = """\
 # TYPE resolver_queries counter
@@ -332,8 +333,8 @@ def test_lines_are_sorted_by_the_column_chosen() -> None:
     assert by_total.index("much") < by_total.index("fast")
 
 
-@pytest.mark.parametrize(("width", "height"), [(80, 1), (80, 5), (80, 24), (60, 30), (80, 50), (200, 200)])
-@pytest.mark.parametrize("kinds", [("exchange",), ("exchange", "list", "order")])
+@for_each(("width", "height"), [(80, 1), (80, 5), (80, 24), (60, 30), (80, 50), (200, 200)])
+@for_each("kinds", [("exchange",), ("exchange", "list", "order")])
 def test_what_fits_a_screen_fits_it(width: int, height: int, kinds: tuple[str, ...]) -> None:
     rows = tuple(replace(row(f"x-{number}"), kind=kind) for kind in kinds for number in range(100))
     moment = replace(MOMENT, rows=rows, remarks=("a remark", "a long remark " * 10))
@@ -421,6 +422,7 @@ def until(descriptor: int, is_there: Callable[[bytes], bool]) -> bytes:
     return seen
 
 
+@pytest.mark.slow
 @pytest.mark.timed
 def test_on_a_terminal_it_goes_on_until_q_and_leaves_the_terminal_as_it_was(quiet: Site) -> None:
     quiet.write_history()

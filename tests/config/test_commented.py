@@ -11,6 +11,7 @@ from resolver.config.commented import DEFAULTS, commented_defaults, commented_wi
 from resolver.config.settings import Settings, load_settings
 from resolver.config.yamlmodel import to_plain
 from resolver.config.yamlsource import read_yaml
+from tests.support.for_each import for_each
 
 
 def loaded(text: str) -> Settings:
@@ -28,7 +29,7 @@ def test_nothing_changed_is_the_same_text() -> None:
     assert commented_with({}) == commented_defaults()
 
 
-@pytest.mark.parametrize(
+@for_each(
     ("key", "value"),
     [
         ("listen.dns", ["192.0.2.1:53"]),
@@ -67,9 +68,7 @@ def test_a_key_that_is_not_there_is_refused() -> None:
         commented_with({"cache.colour": 1})
 
 
-@pytest.mark.parametrize(
-    "text", ["true", "null", "1.5", "0x10", "a: b", "# x", "*.x", "=x", "x\ty", 'q"q', "é", "", "- a"]
-)
+@for_each("text", ["true", "null", "1.5", "0x10", "a: b", "# x", "*.x", "=x", "x\ty", 'q"q', "é", "", "- a"])
 def test_any_text_is_read_back_as_it_was(text: str) -> None:
     tree, problems = read_yaml(f"key: {flow(text)}\n".encode())
     assert not problems and to_plain(tree) == {"key": text}

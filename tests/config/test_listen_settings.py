@@ -8,6 +8,7 @@ import pytest
 
 from resolver.config.settings import Settings, load_settings, settings_schema
 from tests.config.test_settings import complaints, load
+from tests.support.for_each import for_each
 
 PAIR = "tls: {certificate: a.pem, key: /etc/a.key}"
 
@@ -39,7 +40,7 @@ def test_encrypted_listeners_and_their_certificates_are_read() -> None:
     assert [str(network) for network in settings.listen.proxy_protocol] == ["192.0.2.0/24"]
 
 
-@pytest.mark.parametrize(
+@for_each(
     ("text", "complaint"),
     [
         ("listen: {dns: []}", "f:1: listen.dns: is empty; allowed: at least one ADDRESS:PORT"),

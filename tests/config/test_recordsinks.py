@@ -13,6 +13,7 @@ from pydantic import ValidationInfo
 
 from resolver.config.recordsinks import SINKS_MAX, QueryRecordSink, target_from
 from resolver.config.settings import load_settings, settings_schema
+from tests.support.for_each import for_each
 
 LINES = "name: a, type: jsonl, to: q.jsonl"
 
@@ -54,7 +55,7 @@ def test_every_way_is_read_and_shown_as_it_is_written(kind: str, to: str, way: s
     assert (sink.to.way, str(sink.to)) == (way, shown)
 
 
-@pytest.mark.parametrize(
+@for_each(
     ("entry", "complaint"),
     [
         ("type: jsonl, to: q", "f:2: query_records.name is missing"),

@@ -21,6 +21,7 @@ from resolver.forwarding.plan import ForwardPlan
 from resolver.listeners.limits import ConnectionLimits
 from resolver.listeners.stream import StreamListener
 from resolver.wire.names import name_from_text
+from tests.support.for_each import for_each
 
 CONFIG = Path(__file__).parents[2] / "config"
 
@@ -217,7 +218,7 @@ def test_settings_cannot_be_changed() -> None:
         load("threads: 0").cache.size_mb = 1
 
 
-@pytest.mark.parametrize(
+@for_each(
     ("text", "complaint"),
     [
         ("cahce: {}", "f:1: unknown key 'cahce' (did you mean 'cache'?)"),

@@ -12,9 +12,10 @@ from resolver.config.settingvalues import (
     list_name_from,
     network_from,
 )
+from tests.support.for_each import for_each
 
 
-@pytest.mark.parametrize(
+@for_each(
     ("value", "part"),
     [
         (5335, "'127.0.0.1:5335'"), (None, "not an address with a port"), (True, "not an address with a port"),

@@ -7,11 +7,12 @@ import base64
 import pytest
 
 from resolver.config.upstream_values import UpstreamServer, upstream_from
+from tests.support.for_each import for_each
 
 PIN = base64.b64encode(bytes(range(32))).decode()
 
 
-@pytest.mark.parametrize(
+@for_each(
     ("value", "part"),
     [
         ("192.0.2.1", "did you mean 'udp://192.0.2.1'"), ("udp:/192.0.2.1", "has no scheme"), (53, "not an upstream"),
@@ -82,7 +83,7 @@ def test_what_is_left_out_of_an_upstream_is_the_usual(text: str, written: str) -
     assert str(upstream_from(text)) == written
 
 
-@pytest.mark.parametrize(
+@for_each(
     ("value", "part"),
     [
         ("https://dns.example", "did you mean 'https://dns.example/dns-query'"),

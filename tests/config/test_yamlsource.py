@@ -19,6 +19,7 @@ from resolver.config.yamlsource import (
     read_octets,
     read_yaml,
 )
+from tests.support.for_each import for_each
 
 
 def read(text: str | bytes) -> object:
@@ -40,7 +41,7 @@ def test_mappings_lists_and_scalars_become_plain_values() -> None:
     assert read("a: [1, x]\nb: {c: null}\n") == {"a": [1, "x"], "b": {"c": None}}
 
 
-@pytest.mark.parametrize(
+@for_each(
     ("text", "value"),
     [
         ("on", "on"), ("off", "off"), ("yes", "yes"), ("no", "no"), ("y", "y"), ("NO", "NO"),
@@ -105,7 +106,7 @@ def test_the_same_key_in_two_mappings_is_no_duplicate() -> None:
     assert read("a: {x: 1}\nb: {x: 2}\n") == {"a": {"x": 1}, "b": {"x": 2}}
 
 
-@pytest.mark.parametrize(
+@for_each(
     ("text", "line", "part"),
     [
         ("a: 1\nb: x\0y\n", 2, "NUL"),

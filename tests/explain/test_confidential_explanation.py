@@ -17,6 +17,7 @@ from resolver.policy.table import open_table
 from resolver.publishing.compiler import compile_policy
 from resolver.server.parts import make_local_names, make_plan
 from resolver.wire.names import name_from_text as n
+from tests.support.for_each import for_each
 
 NOW = 1.7e9  # 2023-11-14
 SECRETS = (
@@ -89,7 +90,7 @@ MIXES = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("mix", MIXES)
+@for_each("mix", MIXES)
 def test_no_word_place_or_day_of_what_is_confidential_is_told(mix: str, tmp_path: Path) -> None:
     fields = document(tmp_path, MIXES[mix])
     assert fields["trace"], "there is something to tell"

@@ -12,6 +12,7 @@ from resolver.explain.trace import traced_rules
 from resolver.policy.table import PolicyTable
 from resolver.policy.verdict import Mode, PolicyAction
 from resolver.wire.names import name_from_text as n
+from tests.support.for_each import for_each
 from tests.support.policy_maker import PolicyMaker, make_rule
 
 NOW = 1_000.0
@@ -175,7 +176,7 @@ CASES: list[tuple[str, Make, str, tuple[str, str, str]]] = [
 ]
 
 
-@pytest.mark.parametrize(("make", "name", "expected"), [pytest.param(*c[1:], id=c[0]) for c in CASES])
+@for_each(("make", "name", "expected"), [pytest.param(*c[1:], id=c[0]) for c in CASES])
 def test_a_near_rule_says_why_it_does_not_decide(
     tmp_path: Path, make: Make, name: str, expected: tuple[str, str, str]
 ) -> None:

@@ -12,6 +12,7 @@ from resolver.blocklist.downloads import Download, DownloadedList, downloaded_li
 from resolver.fetching.inspection import count_entries
 from resolver.fetching.outcome import FetchFailed, Result
 from resolver.publishing.compiler import compile_policy
+from tests.support.for_each import for_each
 
 DOWNLOAD = Download("https://lists.example/ads", 3600, 20.0, 1 << 20)
 
@@ -53,10 +54,8 @@ def test_one_name_among_suffixes_is_a_list_of_one(tmp_path: Path) -> None:
     assert count(tmp_path, "co.uk\n" * 3000 + "a.example\n" * 5) == 1
 
 
-@pytest.mark.parametrize(
-    "more", [{}, {"match": "exact"}, {"match": "below"}, {"match": "subtree"}, {"kind": "allow"}]
-)
-@pytest.mark.parametrize(
+@for_each("more", [{}, {"match": "exact"}, {"match": "below"}, {"match": "subtree"}, {"kind": "allow"}])
+@for_each(
     "text",
     [
         "a.example\nA.example.\nco.uk\nb.example\n" * 3,

@@ -22,10 +22,11 @@ from resolver.observe.records import RecordBuffer
 from resolver.observe.tally import Tallies
 from resolver.policy.verdict import AUDITED
 from resolver.wire.query import Malformed, parse_query
-from tests.flow.test_scenarios import PLAYS, SLOW_PLAYS
+from tests.flow.test_scenarios import PLAYS, SHORT_PLAYS, SLOW_PLAYS
 from tests.flow.test_service import SilentForwarder
 from tests.support import scenario_engine, scenario_plane
 from tests.support.engines import Engine
+from tests.support.for_each import for_each
 from tests.support.policy_maker import PolicyMaker, make_rule
 from tests.support.scenario_clock import FakeClock
 from tests.support.scenario_engine import Scene, take
@@ -93,17 +94,23 @@ def endings_of_uncounted(_: object, messages: list[bytes | None], close: bool = 
     return [Ending(close=close and message is None) for message in messages]
 
 
-@pytest.mark.parametrize("engine", ["python", "native"], indirect=True)
-@pytest.mark.parametrize(
-    "play",
-    [
-        pytest.param(play, id=name, marks=pytest.mark.slow if name in SLOW_PLAYS else ())
-        for name, play in PLAYS.items()
-    ],
-)
+@pytest.mark.slow
+@for_each("name", SHORT_PLAYS, ids=str)
 def test_an_audit_gets_the_answers_of_everybody_and_is_counted_nowhere(
-    play: Play, engine: Engine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    name: str, engine: Engine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    check_audited(PLAYS[name], engine, tmp_path, monkeypatch)
+
+
+@pytest.mark.slow
+@for_each("name", SLOW_PLAYS, ids=str)
+def test_it_does_where_there_are_thousands_of_questions(
+    name: str, engine: Engine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    check_audited(PLAYS[name], engine, tmp_path, monkeypatch)
+
+
+def check_audited(play: Play, engine: Engine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     ordinary, answers = told_with(WRONG, play, tmp_path / "ordinary", engine, monkeypatch)
     audited, answers_of_audit = told_with(SECRET, play, tmp_path / "audited", engine, monkeypatch)
     assert answers_of_audit == answers

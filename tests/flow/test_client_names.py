@@ -5,10 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import pytest
 import yaml
 
 from resolver.flow.client_names import ClientNames
+from tests.support.for_each import for_each
 
 VECTORS: dict[str, Any] = yaml.safe_load(
     (Path(__file__).parents[1] / "vectors/client_names.yaml").read_text()
@@ -16,13 +16,13 @@ VECTORS: dict[str, Any] = yaml.safe_load(
 SERVED = b"/dns-query"
 
 
-@pytest.mark.parametrize(("path", "asked", "name"), VECTORS["paths"])
+@for_each(("path", "asked", "name"), VECTORS["paths"])
 def test_a_path_names_the_client_that_the_vector_says(path: str, asked: str, name: str | None) -> None:
     found = ClientNames(in_path=True).split_path(path.encode(), SERVED)
     assert found == (asked.encode(), name or "")
 
 
-@pytest.mark.parametrize(("below", "server_name", "name"), VECTORS["server_names"])
+@for_each(("below", "server_name", "name"), VECTORS["server_names"])
 def test_a_server_name_names_the_client_that_the_vector_says(
     below: str, server_name: str, name: str | None
 ) -> None:

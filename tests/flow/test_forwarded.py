@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from resolver.flow.clients import Networks
 from resolver.flow.forwarded import BadForwarded, client_behind
+from tests.support.for_each import for_each
 
 VECTORS: list[dict[str, Any]] = yaml.safe_load(
     (Path(__file__).parents[1] / "vectors/forwarded.yaml").read_text()
@@ -30,7 +31,7 @@ def lines(case: dict[str, Any], key: str) -> list[bytes]:
     return found
 
 
-@pytest.mark.parametrize("case", VECTORS, ids=lambda case: case["name"])
+@for_each("case", VECTORS, ids=lambda case: case["name"])
 def test_the_client_is_who_the_vector_says(case: dict[str, Any]) -> None:
     asked = ip_address(case.get("peer", PROXY)).packed, lines(case, "forwarded"), lines(case, "xff"), TRUSTED
     if case["client"] is None:

@@ -11,7 +11,6 @@ import dns.edns
 import dns.flags
 import dns.message
 import dns.rcode
-import pytest
 
 from resolver.cache import NativeCache, ResponseCache
 from resolver.flow.clients import Clients
@@ -29,6 +28,7 @@ from resolver.wire.response import Response, accept_response
 from tests.fuzz.corpus import made_answer
 from tests.fuzz.rig import ScriptedForwarder, StillClock, sent_query
 from tests.support.engines import Engine
+from tests.support.for_each import for_each
 from tests.support.policy_maker import PolicyMaker, make_rule
 
 NSID, KEEPALIVE, PADDING, EDE, SDE = 3, 11, 12, 15, 65001
@@ -125,7 +125,7 @@ REPLIES = {
 """Each kind of reply, asked for with NSID; ANY is not among them, whose answers have hardly room for more."""
 
 
-@pytest.mark.parametrize(
+@for_each(
     ("kind", "transport"),
     [
         (kind, transport)
@@ -177,10 +177,8 @@ def test_the_longest_name_pushes_no_record_out(engine: Engine, tmp_path: Path) -
     assert NSID not in options_of(anything)
 
 
-@pytest.mark.parametrize(
-    "name", ["www.example", "blocked.example", "hole.example", "localhost", "fail.example"]
-)
-@pytest.mark.parametrize("transport", list(Transport))
+@for_each("name", ["www.example", "blocked.example", "hole.example", "localhost", "fail.example"])
+@for_each("transport", list(Transport))
 def test_answers_are_padded_where_nobody_reads_along_and_the_client_pads(
     engine: Engine, tmp_path: Path, name: str, transport: Transport
 ) -> None:
@@ -193,8 +191,8 @@ def test_answers_are_padded_where_nobody_reads_along_and_the_client_pads(
     assert PADDING not in options_of(reply) and len(reply) % PADDED_BLOCK_OCTETS
 
 
-@pytest.mark.parametrize("transport", list(Transport))
-@pytest.mark.parametrize("name", ["www.example", "blocked.example"])
+@for_each("transport", list(Transport))
+@for_each("name", ["www.example", "blocked.example"])
 def test_keepalive_is_told_on_tcp_and_tls_alone(
     engine: Engine, tmp_path: Path, transport: Transport, name: str
 ) -> None:

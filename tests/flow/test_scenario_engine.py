@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.engines import Engine
+from tests.support.for_each import for_each
 from tests.support.scenario_clock import FakeClock
 from tests.support.scenario_engine import PlayFailed, perform
 from tests.support.scenario_play import PlayError, read_plays
@@ -42,7 +43,7 @@ def test_a_true_play_passes(engine: Engine, tmp_path: Path) -> None:
     play(TRUE_PLAY, tmp_path, engine)
 
 
-@pytest.mark.parametrize(
+@for_each(
     ("true", "false"),
     [
         ("rcode: NOERROR, source: upstream", "rcode: NXDOMAIN, source: upstream"),
@@ -124,7 +125,7 @@ def test_a_late_reply_must_meet_the_fate_the_play_says(engine: Engine, tmp_path:
         play(TRUE_PLAY + steps, tmp_path, engine)
 
 
-@pytest.mark.parametrize(
+@for_each(
     ("known", "unknown"),
     [
         ("title:", "titel: x\ntitle:"),

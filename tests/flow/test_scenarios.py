@@ -12,6 +12,7 @@ import pytest
 
 from resolver.flow.peer import Transport
 from tests.support.engines import Engine
+from tests.support.for_each import for_each
 from tests.support.scenario_engine import PlayFailed, perform
 from tests.support.scenario_plane import QueriesLogged
 from tests.support.scenario_play import Play, read_plays
@@ -24,45 +25,53 @@ PLAYS: dict[str, Play] = {
     for case, play in read_plays(path.read_text())
 }
 STREAMS = (Transport.TCP, Transport.TLS, Transport.HTTPS)
-SLOW_PLAYS = {"identical_misses", "full_cache"}
+SLOW_PLAYS = ("identical_misses", "full_cache")
 """Thousands of questions each."""
-CACHE_PLAYS = {name: play for name, play in PLAYS.items() if play.fails_without_cache}
+SHORT_PLAYS = [name for name in PLAYS if name not in SLOW_PLAYS]
+CACHE_PLAYS = [name for name, play in PLAYS.items() if play.fails_without_cache]
 
 
-@pytest.mark.parametrize(
+on_each_engine = pytest.mark.parametrize(
     ("engine", "with_memo", "logs"),
     [
         ("python", True, "none"),
-        ("python", False, "none"),
+        pytest.param("python", False, "none", marks=pytest.mark.slow),
         ("native", False, "none"),
-        ("native", False, "blocked"),
-        ("native", False, "all"),
+        pytest.param("native", False, "blocked", marks=pytest.mark.slow),
+        pytest.param("native", False, "all", marks=pytest.mark.slow),
     ],
     indirect=["engine"],
     ids=["memo", "bare", "native", "native-logs-blocked", "native-logs-all"],
 )
-@pytest.mark.parametrize(
-    "play",
-    [
-        pytest.param(play, id=name, marks=pytest.mark.slow if name in SLOW_PLAYS else ())
-        for name, play in PLAYS.items()
-    ],
-)
+
+
+@on_each_engine
+@for_each("name", SHORT_PLAYS, ids=str)
 def test_the_server_does_what_the_play_says(
-    play: Play, engine: Engine, with_memo: bool, logs: QueriesLogged, tmp_path: Path
+    name: str, engine: Engine, with_memo: bool, logs: QueriesLogged, tmp_path: Path
 ) -> None:
-    perform(play, tmp_path, with_memo=with_memo, native=engine.module, logs=logs)
+    perform(PLAYS[name], tmp_path, with_memo=with_memo, native=engine.module, logs=logs)
 
 
-@pytest.mark.parametrize("play", CACHE_PLAYS.values(), ids=CACHE_PLAYS.keys())
-def test_a_play_about_the_cache_fails_without_one(play: Play, engine: Engine, tmp_path: Path) -> None:
+@pytest.mark.slow
+@on_each_engine
+@for_each("name", SLOW_PLAYS, ids=str)
+def test_the_server_does_what_a_long_play_says(
+    name: str, engine: Engine, with_memo: bool, logs: QueriesLogged, tmp_path: Path
+) -> None:
+    perform(PLAYS[name], tmp_path, with_memo=with_memo, native=engine.module, logs=logs)
+
+
+@for_each("name", CACHE_PLAYS, ids=str)
+def test_a_play_about_the_cache_fails_without_one(name: str, engine: Engine, tmp_path: Path) -> None:
     with pytest.raises(PlayFailed):
-        perform(play, tmp_path, with_cache=False, native=engine.module)
+        perform(PLAYS[name], tmp_path, with_cache=False, native=engine.module)
 
 
 def test_there_are_plays_enough() -> None:
     assert len(list(FOLDER.glob("*.yaml"))) >= 45
     assert len(CACHE_PLAYS) >= 10
+    assert set(SLOW_PLAYS) <= PLAYS.keys()
 
 
 DATAGRAMS_ALONE = {
@@ -80,7 +89,7 @@ DATAGRAMS_ALONE = {
 
 @pytest.mark.slow
 @pytest.mark.parametrize("over", STREAMS, ids=lambda over: over.label)
-@pytest.mark.parametrize("name", [name for name in PLAYS if name not in SLOW_PLAYS])
+@for_each("name", SHORT_PLAYS, ids=str)
 def test_over_a_stream_it_does_the_same(name: str, over: Transport, engine: Engine, tmp_path: Path) -> None:
     if name.partition("[")[0] in DATAGRAMS_ALONE:
         with pytest.raises(PlayFailed):

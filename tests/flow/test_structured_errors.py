@@ -9,7 +9,6 @@ from typing import Any
 
 import dns.edns
 import dns.message
-import pytest
 
 from resolver.cache import ResponseCache
 from resolver.config.settings import Settings, load_settings
@@ -23,6 +22,7 @@ from resolver.server.parts import make_local_names, make_structured_errors
 from tests.fuzz.rig import ScriptedForwarder, StillClock
 from tests.support import engines
 from tests.support.engines import Engine
+from tests.support.for_each import for_each
 from tests.support.policy_maker import PolicyMaker, make_rule
 
 SDE = 65001
@@ -121,7 +121,7 @@ def test_only_who_asks_gets_json_however_often_the_others_ask(engine: Engine, tm
     assert texts_of(before) == [(15, "Blocked: example")]
 
 
-@pytest.mark.parametrize(
+@for_each(
     "octets",
     [
         query("blocked.example"),

@@ -9,6 +9,7 @@ import pytest
 
 from resolver.forwarding.bounds import BAD_PACKETS_MAX
 from resolver.forwarding.upstream import STANDS_BACK_AFTER
+from tests.support.for_each import for_each
 from tests.support.forwarding_rig import ADDRESS, FIRST, SECOND, WWW, A, Rig, good, question_of, reply_to
 from tests.support.scenario_network import Sent
 from tests.support.wirebuild import QNAME, rr
@@ -49,7 +50,7 @@ BROKEN: dict[str, Callable[[bytes], bytes]] = {
 """What repeats ID and question letter by letter and is no answer all the same."""
 
 
-@pytest.mark.parametrize("kind", BAD)
+@for_each("kind", BAD)
 def test_good_answer_after_a_bad_packet_is_taken_when_tcp_is_closed(kind: str) -> None:
     rig = Rig()
     rig.ask()
@@ -63,7 +64,7 @@ def test_good_answer_after_a_bad_packet_is_taken_when_tcp_is_closed(kind: str) -
     assert rig.answer.response.addresses == (ADDRESS,)
 
 
-@pytest.mark.parametrize("kind", BAD)
+@for_each("kind", BAD)
 def test_bad_packet_alone_answers_nothing(kind: str) -> None:
     rig = Rig()
     rig.ask()
@@ -243,7 +244,7 @@ def test_with_no_other_upstream_a_broken_answer_is_asked_for_once_more_over_tcp(
     assert rig.answer
 
 
-@pytest.mark.parametrize("kind", [*BAD, *BROKEN])
+@for_each("kind", [*BAD, *BROKEN])
 def test_a_bad_message_over_tcp_ends_it_at_once_and_counts_as_malformed(kind: str) -> None:
     rig = Rig(FIRST._replace(scheme="tcp"))
     rig.ask()
@@ -252,8 +253,8 @@ def test_a_bad_message_over_tcp_ends_it_at_once_and_counts_as_malformed(kind: st
     assert rig.plan.upstreams[0].failures["malformed"] == 1
 
 
-@pytest.mark.parametrize("kind", BROKEN)
-@pytest.mark.parametrize("servers", [1, 2, 3, 5])
+@for_each("kind", BROKEN)
+@for_each("servers", [1, 2, 3, 5])
 def test_who_answers_nothing_readable_gets_three_packets_at_most_and_the_failure_comes_at_once(
     kind: str, servers: int
 ) -> None:
@@ -285,7 +286,7 @@ def test_a_check_over_tcp_that_cannot_be_read_leaves_what_udp_answered() -> None
     assert rig.answer.response.addresses == (ADDRESS,)
 
 
-@pytest.mark.parametrize("kind", [*BAD, *BROKEN])
+@for_each("kind", [*BAD, *BROKEN])
 def test_no_bad_packet_takes_an_upstream_down_or_counts_as_a_timeout(kind: str) -> None:
     rig = Rig()
     for number in range(2 * STANDS_BACK_AFTER):

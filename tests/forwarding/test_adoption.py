@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-import pytest
-
 from resolver.forwarding.forwarder import Answered, Failed
 from resolver.forwarding.network import Receiver, SendError
 from resolver.forwarding.patience import attempt_patience_s
@@ -13,6 +11,7 @@ from resolver.forwarding.plan import Server
 from resolver.forwarding.steps import Attempt
 from resolver.forwarding.upstream import ATTEMPT_TIMEOUT_S_FIRST, Upstream
 from tests.support.fake_plane import handover
+from tests.support.for_each import for_each
 from tests.support.forwarding_rig import FIRST, SECOND, WWW, A, Rig, failure, good, reply_to
 from tests.support.scenario_network import Sent
 
@@ -205,13 +204,13 @@ def story(run: Here | Adopted, play: Play) -> tuple[object, ...]:
     return log, sent, results, health, run.is_first_open(), run.rig.forwarder.pending
 
 
-@pytest.mark.parametrize(
+@for_each(
     "servers",
     [(FIRST,), (FIRST, SECOND), (TCP,), (TLS, FIRST), (FIRST, TLS)],
     ids=["one", "two", "tcp", "tls-and-udp", "udp-and-tls"],
 )
-@pytest.mark.parametrize("timeout_s", [2.0, 0.3], ids=["patient", "hasty"])
-@pytest.mark.parametrize("play", PLAYS, ids=lambda play: play.__name__)
+@for_each("timeout_s", [2.0, 0.3], ids=["patient", "hasty"])
+@for_each("play", PLAYS, ids=lambda play: play.__name__)
 def test_it_comes_out_as_if_it_had_been_asked_here(
     play: Play, servers: tuple[Server, ...], timeout_s: float
 ) -> None:

@@ -17,6 +17,7 @@ from resolver.forwarding.oddities import (
     Trial,
 )
 from resolver.forwarding.plan import Server
+from tests.support.for_each import for_each
 from tests.support.forwarding_rig import FIRST, SECOND, WWW, Rig, failure, good, question_of, reply_to
 from tests.support.scenario_network import Sent
 
@@ -150,7 +151,7 @@ REPLIES = (
 )
 
 
-@pytest.mark.parametrize("seed", range(40))
+@for_each("seed", range(40))
 def test_whatever_upstreams_do_a_question_ends_in_time_and_within_its_packets(seed: int) -> None:
     chance = random.Random(seed)
     servers = [FIRST, SECOND, Server("tcp", "192.0.2.3", 53)]

@@ -23,6 +23,7 @@ from resolver.forwarding.source_ports import (
     shortage,
     usable_ports,
 )
+from tests.support.for_each import for_each
 
 PLENTY = Limits(ANY_PORTS.usable, 1_000_000)  # type: ignore[arg-type]
 
@@ -31,8 +32,8 @@ def few(ports: int, files: int) -> Limits:
     return Limits(PLENTY.usable[:ports], files)
 
 
-@pytest.mark.parametrize("threads", [0, 1, 2, 16])
-@pytest.mark.parametrize("upstreams", [1, 2, 3])
+@for_each("threads", [0, 1, 2, 16])
+@for_each("upstreams", [1, 2, 3])
 def test_every_thread_has_a_thousand_ports_for_each_upstream_where_there_are_so_many(
     threads: int, upstreams: int
 ) -> None:

@@ -211,6 +211,7 @@ def test_picks_are_spread_over_the_window_and_it_moves_on(rig: Rig) -> None:
     assert rig.pools.open_sockets == 64 + 250 and len(uses) > 270 and max(uses.values()) < 16
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("sockets_max", [1024, 4096, 8192, 17_000, 20_425])
 def test_twenty_thousand_ports_and_more_ask_a_hundred_thousand_questions(
     monkeypatch: pytest.MonkeyPatch, sockets_max: int

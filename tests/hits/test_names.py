@@ -5,8 +5,6 @@ from __future__ import annotations
 import json
 from typing import Any
 
-import pytest
-
 from resolver.hits.figures import HitKey
 from resolver.hits.names import names_of
 from resolver.observe.clients import ShownClients
@@ -14,6 +12,7 @@ from resolver.observe.query_log import lines_of
 from resolver.observe.records import RecordBuffer
 from tests.hits.support import ALPHA
 from tests.observe.test_query_log import BLOCKED, QUERY, SHADOWED, peer
+from tests.support.for_each import for_each
 
 NOW = 1_700_000_000.0
 AT = "2023-11-14T22:13:19.500Z"
@@ -51,7 +50,7 @@ def test_of_an_end_rates_are_of_the_time_that_it_covers() -> None:
     assert [row.per_s for row in names_of(line(**HIT) * 3, NOW, is_end=True)] == [3.0]
 
 
-@pytest.mark.parametrize(
+@for_each(
     "octets",
     [
         b"",

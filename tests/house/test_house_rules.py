@@ -5,6 +5,8 @@ from __future__ import annotations
 import ast
 from pathlib import Path
 
+import pytest
+
 PACKAGE = Path(__file__).parents[2] / "resolver"
 FILE_LINES_MAX = 500
 FUNCTION_LINES_MAX = 70
@@ -15,6 +17,7 @@ def test_no_file_is_too_long() -> None:
     assert {path: lines for path, lines in lengths.items() if lines > FILE_LINES_MAX} == {}
 
 
+@pytest.mark.slow
 def test_no_function_has_two_jobs() -> None:
     too_long = []
     for path in PACKAGE.rglob("*.py"):
@@ -26,6 +29,7 @@ def test_no_function_has_two_jobs() -> None:
     assert too_long == []
 
 
+@pytest.mark.slow
 def test_every_file_says_what_it_is_for() -> None:
     silent = []
     for path in PACKAGE.rglob("*.py"):

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import ast
+import functools
 import textwrap
 from collections import Counter
 from pathlib import Path
 
 import pytest
+
+from tests.support.for_each import for_each
 
 ROOT = Path(__file__).parents[2]
 PACKAGE = ROOT / "resolver"
@@ -167,13 +170,19 @@ ROOM_SHARE_MAX = 0.16
 """Of the package's lines: a larger room has several jobs."""
 
 
+@functools.cache
+def import_nodes(source: str) -> list[ast.Import | ast.ImportFrom]:
+    """Every import of a source, wherever it stands in it."""
+    return [node for node in ast.walk(ast.parse(source)) if isinstance(node, ast.Import | ast.ImportFrom)]
+
+
 def imports_of(source: str) -> list[tuple[int, str]]:
     """(line, dotted module) of every import; `from resolver import x` counts as `resolver.x`."""
     found: list[tuple[int, str]] = []
-    for node in ast.walk(ast.parse(source)):
+    for node in import_nodes(source):
         if isinstance(node, ast.Import):
             found += [(node.lineno, alias.name) for alias in node.names]
-        elif isinstance(node, ast.ImportFrom):
+        else:
             assert node.level == 0, f"line {node.lineno}: a relative import"
             module = node.module or ""
             if module == "resolver":
@@ -214,7 +223,7 @@ def modules() -> list[tuple[str, Path]]:
     return found
 
 
-@pytest.mark.parametrize(("module", "path"), [pytest.param(*pair, id=pair[0]) for pair in modules()])
+@for_each(("module", "path"), modules())
 def test_imports_point_one_way(module: str, path: Path) -> None:
     assert complaints_about(module, path.read_text()) == []
 
@@ -223,7 +232,7 @@ def test_every_room_has_a_level() -> None:
     assert {module.split(".")[1] for module, _ in modules()} <= set(LEVELS)
 
 
-@pytest.mark.parametrize(
+@for_each(
     ("module", "source"),
     [
         ("resolver.wire.x", "import asyncio"),
@@ -281,10 +290,10 @@ def imports_between(sources: dict[str, str]) -> dict[str, set[str]]:
     found: dict[str, set[str]] = {}
     for module, source in sources.items():
         names = set()
-        for node in ast.walk(ast.parse(source)):
+        for node in import_nodes(source):
             if isinstance(node, ast.Import):
                 names |= {alias.name for alias in node.names}
-            elif isinstance(node, ast.ImportFrom) and node.module:
+            elif node.module:
                 inner = {f"{node.module}.{alias.name}" for alias in node.names}
                 names |= (inner & sources.keys()) or {node.module}
         found[module] = names & sources.keys() - {module}

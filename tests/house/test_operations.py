@@ -65,6 +65,7 @@ def test_every_metric_it_names_exists(path: Path) -> None:
     assert named - FAMILIES == set()
 
 
+@pytest.mark.slow
 def test_only_the_table_spells_the_name_of_a_metric() -> None:
     names = "|".join(sorted(FAMILIES))
     for path in sorted((ROOT / "resolver").rglob("*.py")):
@@ -203,6 +204,7 @@ def test_every_pinned_package_has_one_exact_version() -> None:
 ALERT_CASES = sorted((ROOT / "tests" / "alerts").glob("*.test.yaml"))
 
 
+@pytest.mark.slow
 @pytest.mark.needs("promtool")
 @pytest.mark.parametrize("case", ALERT_CASES, ids=lambda path: path.name.removesuffix(".test.yaml"))
 def test_an_alert_fires_when_it_should_and_only_then(case: Path) -> None:

@@ -7,9 +7,8 @@ import re
 from functools import reduce
 from pathlib import Path
 
-import pytest
-
 from resolver.config.settings import Settings
+from tests.support.for_each import for_each
 
 PAGE = (Path(__file__).parents[2] / "SECURITY.md").read_text()
 ROWS = re.findall(r"^\| (.+?) \| ([\d,.]+)[^|]*? \| `(.+?)` \|$", PAGE, re.MULTILINE)
@@ -26,7 +25,7 @@ def test_the_table_is_read() -> None:
     assert len(ROWS) > 25
 
 
-@pytest.mark.parametrize(("what", "stated", "place"), ROWS, ids=[row[2] for row in ROWS])
+@for_each(("what", "stated", "place"), ROWS)
 def test_a_stated_maximum_is_the_one_in_force(what: str, stated: str, place: str) -> None:
     assert float(stated.replace(",", "")) == value_of(place), what
 

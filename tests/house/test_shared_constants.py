@@ -17,6 +17,7 @@ from typing import Any
 import pytest
 
 from tests.house.test_native_imports import NATIVE, code_of, files_of
+from tests.support.for_each import for_each
 
 PACKAGE = NATIVE.parent / "resolver"
 
@@ -209,6 +210,7 @@ def constants() -> tuple[Values, Values]:
     return python_constants(python), rust_constants(rust)
 
 
+@pytest.mark.slow
 def test_what_both_languages_state_is_the_same() -> None:
     assert differences(*constants(), DIFFERENT) == []
 
@@ -224,7 +226,7 @@ def test_what_differs_on_purpose_still_differs(name: str) -> None:
     assert [line for line in told if line.startswith(f"{name}:")] != []
 
 
-@pytest.mark.parametrize(
+@for_each(
     ("python", "rust"),
     [
         ("LIMIT = 64 * 1024", "pub const LIMIT: usize = 64 << 10;"),

@@ -32,6 +32,7 @@ def readings(source: str) -> list[ast.AST]:
     return [node for node in ast.walk(ast.parse(source)) if reads_wall_time(node)]
 
 
+@pytest.mark.slow
 def test_only_those_named_in_the_architecture_read_wall_time() -> None:
     readers = {
         path.relative_to(ROOT).as_posix() for path in PACKAGE.rglob("*.py") if readings(path.read_text())

@@ -21,6 +21,7 @@ from resolver.policy.verdict import RuleForm
 from resolver.problems import Problem
 from resolver.publishing.compiler import compile_policy
 from resolver.wire.names import is_at_or_below, name_from_text, suffix_offsets
+from tests.support.for_each import for_each
 
 SHARED_CDN = "trafficmanager.net\nakamaiedge.net\nakadns.net\nakamai.net\n"
 
@@ -30,8 +31,8 @@ def problems_of(entry: str, *, force: bool = False) -> list[Problem]:
     return read_blocklist(Path("b.yaml"), octets=text.encode(), force=force)[1]
 
 
-@pytest.mark.parametrize("form", ["", "*.", "="])
-@pytest.mark.parametrize(
+@for_each("form", ["", "*.", "="])
+@for_each(
     "name",
     [
         "trafficmanager.net",

@@ -11,11 +11,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from resolver.listeners.http import WANTS_BODY, Asked, Refused, asked_by, max_age_s, refusal_of_body
+from tests.support.for_each import for_each
 
 VECTORS = yaml.safe_load((Path(__file__).parents[1] / "vectors/https.yaml").read_text())
 
 
-@pytest.mark.parametrize("vector", VECTORS["requests"], ids=lambda vector: vector["name"])
+@for_each("vector", VECTORS["requests"], ids=lambda vector: vector["name"])
 def test_a_head_asks_what_the_vectors_say(vector: dict[str, Any]) -> None:
     content_type = vector.get("content_type")
     asked = asked_by(
@@ -38,7 +39,7 @@ def test_a_body_is_a_query_or_a_status(octets: int, status: int) -> None:
     assert refusal_of_body(octets) == status
 
 
-@pytest.mark.parametrize(("what", "answer", "seconds"), VECTORS["answers"])
+@for_each(("what", "answer", "seconds"), VECTORS["answers"])
 def test_caches_may_keep_an_answer_for_its_lowest_ttl(what: str, answer: str, seconds: int) -> None:
     assert max_age_s(bytes.fromhex(answer)) == seconds, what
 

@@ -10,6 +10,7 @@ from resolver.listeners import http1
 from resolver.listeners.http import BROKEN, CONTROL, OVER_HEADERS, Arrived, HttpRequest
 from resolver.listeners.http1 import CHUNKS_MAX, Http1Session
 from tests.listeners.test_http2 import ANSWER, QUERY
+from tests.support.for_each import for_each
 
 TARGET = "/dns-query?dns=AAABAAABAAAAAAAAA3d3dwdleGFtcGxlA2NvbQAAAQAB"
 GET = f"GET {TARGET} HTTP/1.1\r\nhost: dns.example\r\n\r\n".encode()
@@ -203,7 +204,7 @@ def test_a_body_of_chunks_that_is_too_long_gets_413() -> None:
 # What two programs can read in two ways.
 
 
-@pytest.mark.parametrize(
+@for_each(
     "octets",
     [
         post(f"content-length: {len(QUERY)}\r\ntransfer-encoding: chunked", CHUNKED.partition(b"\r\n\r\n")[2]),

@@ -42,6 +42,7 @@ from resolver.listeners.http2_frames import (
     RESETS_MAX,
     TINY_DATA_FRAMES_MAX,
 )
+from tests.support.for_each import for_each
 
 QUERY = bytes.fromhex("00000100000100000000000003777777076578616d706c6503636f6d0000010001")
 TARGET = b"/dns-query?dns=AAABAAABAAAAAAAAA3d3dwdleGFtcGxlA2NvbQAAAQAB"
@@ -516,7 +517,7 @@ def test_what_is_no_preface_ends_the_connection(octets: bytes) -> None:
         session.receive(bytearray(octets), 0, 0.0)
 
 
-@pytest.mark.parametrize(
+@for_each(
     "octets",
     [
         frame(4, 0, 0, b"\0"),
@@ -577,7 +578,7 @@ def test_no_frames_raise_anything_else(frames: list[tuple[int, int, int, bytes]]
 HEAD = [(b":method", b"GET"), (b":scheme", b"https"), (b":authority", b"dns.example"), (b":path", TARGET)]
 
 
-@pytest.mark.parametrize(
+@for_each(
     "headers",
     [
         [*HEAD, (b"Accept", b"x")],

@@ -16,6 +16,7 @@ from resolver.lists.reader import BAD_LINES_FREE, FORMATS, ListLimits, ListReade
 from resolver.lists.rpz import network_from_labels
 from resolver.policy.verdict import PolicyAction, RuleForm
 from resolver.wire.names import name_to_text
+from tests.support.for_each import for_each
 
 NAMES = b"".join(b"host%d.example\n" % number for number in range(1000))
 SOA = b"@ SOA localhost. root.localhost. 1 2 3 4 5\n"
@@ -35,7 +36,7 @@ def refusal(octets: bytes, limits: ListLimits = ListLimits()) -> str:
     return error.message
 
 
-@pytest.mark.parametrize(
+@for_each(
     ("octets", "message"),
     [
         (b"<!DOCTYPE html>\n<html><body>Too many requests</body></html>", "looks like an HTML page"),

@@ -24,6 +24,7 @@ from resolver.plane import INTERFACE
 from resolver.publishing.compiler import compile_policy
 from resolver.publishing.name_table import AnyNameTable, NameTable, Rank
 from resolver.wire.names import name_from_text as n
+from tests.support.for_each import for_each
 
 pytest.importorskip("resolver_native", reason="resolver_native is not built")
 NATIVE = native_lists()
@@ -89,8 +90,8 @@ def assert_same_image(folder: Path, lists: dict[str, tuple[str, bytes]], exchang
     return natively[0]
 
 
-@pytest.mark.parametrize("keys", ["", ", match: exact", ", match: below", ", kind: allow", ", action: drop"])
-@pytest.mark.parametrize("path", GOLDEN, ids=lambda path: path.name)
+@for_each("keys", ["", ", match: exact", ", match: below", ", kind: allow", ", action: drop"])
+@for_each("path", GOLDEN, ids=lambda path: path.name)
 def test_golden_list_gives_the_same_image(tmp_path: Path, path: Path, keys: str) -> None:
     others = {"base": ("", b"example\nexample.net\nads.example\nads.example\n")}
     assert assert_same_image(tmp_path, {"one": (keys, path.read_bytes()), **others})
@@ -204,6 +205,7 @@ def told(octets: bytes, list_format: str, limits: ListLimits) -> tuple[object, .
     return batches, problems, reader.entry_count, list(reader.notes.skipped.items()), reader.networks
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("list_format", sorted(FORMATS))
 @given(
     text=TEXT,
@@ -250,6 +252,7 @@ HEAD = st.sampled_from(
 )
 
 
+@pytest.mark.slow
 @given(HEAD, st.lists(RECORDS, max_size=12).map("".join), st.sampled_from([1, 20, 60, 1 << 17]))
 @settings(max_examples=400, deadline=None)
 def test_any_zone_is_read_alike(head: str, records: str, chunk: int) -> None:
@@ -349,6 +352,7 @@ def laid(
     return (*parts, table.flags, table.homes, dict(table.duplicates), asked)
 
 
+@pytest.mark.slow
 @given(
     st.lists(ADDED, max_size=12),
     st.integers(0, 2**64 - 1),

@@ -26,6 +26,7 @@ from resolver.wire.names import name_from_text
 from tests.fuzz.rig import ScriptedForwarder, StillClock
 from tests.support import engines
 from tests.support.engines import Engine
+from tests.support.for_each import for_each
 from tests.support.policy_maker import PolicyMaker, make_rule
 
 CLIENT = bytes((127, 0, 0, 1))
@@ -149,7 +150,7 @@ def test_without_encrypted_listeners_there_is_no_data_and_no_memo_holds_on_to_it
     assert is_nodata(serving.ask("_dns.resolver.arpa"))
 
 
-@pytest.mark.parametrize(
+@for_each(
     ("name", "rrtype"),
     [
         ("resolver.arpa", "SVCB"),
@@ -210,8 +211,8 @@ def test_hints_are_few_enough_for_a_datagram() -> None:
     assert all(len(rdata) < 2 + len(NAME) + 64 + 16 * HINTS_MAX for rdata in rdatas)
 
 
-@pytest.mark.parametrize("name", ["mask.icloud.com", "MASK-h2.icloud.com", "x.mask.icloud.com"])
-@pytest.mark.parametrize("rrtype", ["A", "AAAA", "HTTPS"])
+@for_each("name", ["mask.icloud.com", "MASK-h2.icloud.com", "x.mask.icloud.com"])
+@for_each("rrtype", ["A", "AAAA", "HTTPS"])
 def test_browsers_learn_that_no_relay_has_a_part_in_this_network(
     engine: Engine, tmp_path: Path, name: str, rrtype: str
 ) -> None:

@@ -9,6 +9,7 @@ import pytest
 from resolver.local import LocalAnswer, LocalNames
 from resolver.wire.encode import encode_response
 from resolver.wire.query import Query, parse_query
+from tests.support.for_each import for_each
 
 OWN = {
     "router.home.arpa": ["192.168.1.1", "fd00::1"],
@@ -82,7 +83,7 @@ def test_a_name_that_exists_without_the_type_is_nodata_with_soa(name: str, rrtyp
     assert [rrset.rdtype for rrset in message.authority] == [dns.rdatatype.SOA]
 
 
-@pytest.mark.parametrize(
+@for_each(
     "name",
     [
         "invalid",

@@ -23,17 +23,25 @@ POLL_S = 0.01
 """How often a condition is looked at: far below what a person or a deadline notices."""
 START_S_MAX = 30.0
 """Deadline of a start: a loaded two-core machine needs seconds, a hang needs to be seen."""
-STOP_S_MAX = 5.0
+STOP_S_MAX = 10.0
+BUSY_MAX = 10.0
+"""Processes that wait for each processor: more of them lengthen no wait."""
 CLOCK_TICKS_PER_S = os.sysconf("SC_CLK_TCK")
 
 
 def poll(condition: Callable[[], object], *, timeout_s: float, what: str) -> None:
-    """Return once `condition()` is true; AssertionError naming `what` after `timeout_s`."""
-    deadline = time.monotonic() + timeout_s
+    """Return once `condition()` is true; AssertionError naming `what` after `timeout_s`, on a busy machine later."""
+    began = time.monotonic()
     while not condition():
-        if time.monotonic() > deadline:
+        if time.monotonic() > began + patience_s(timeout_s):
             raise AssertionError(f"not within {timeout_s} s: {what}")
         time.sleep(POLL_S)
+
+
+def patience_s(quiet_s: float) -> float:
+    """How long to wait for what takes `quiet_s` at most where nobody waits for a processor."""
+    waiting = os.getloadavg()[0] / (os.cpu_count() or 1)
+    return quiet_s * min(max(waiting, 1.0), BUSY_MAX)
 
 
 _given: deque[int] = deque(maxlen=1000)
@@ -127,7 +135,7 @@ class Program:
 
     def wait_for_end(self, timeout_s: float = STOP_S_MAX) -> int:
         """Exit status, once it has ended by itself; TimeoutExpired if it does not."""
-        return self.process.wait(timeout_s)
+        return self.process.wait(patience_s(timeout_s))
 
     def send(self, number: signal.Signals) -> None:
         """Send a signal to it."""
@@ -138,7 +146,7 @@ class Program:
         if self.is_running():
             self.process.terminate()
             try:
-                self.process.wait(STOP_S_MAX)
+                self.process.wait(patience_s(STOP_S_MAX))
             except subprocess.TimeoutExpired:
                 self.process.kill()
         return self.process.wait()

@@ -21,7 +21,7 @@ from typing import Any, Self
 import dns.message
 import dns.query
 
-from tests.loopback.process import PORT_TRIES_MAX, PortTaken, Program, free_port
+from tests.loopback.process import PORT_TRIES_MAX, START_S_MAX, PortTaken, Program, free_port
 
 ROOT = Path(__file__).parent.parent.parent
 
@@ -99,7 +99,7 @@ class Server(Program):
         port: int | None = None,
         prefix: tuple[str, ...] = (),
         changes: dict[str, Any] | None = None,
-        start_s_max: float = 30.0,
+        start_s_max: float = START_S_MAX,
     ) -> None:
         self._start_s_max = start_s_max
         directory.mkdir(parents=True, exist_ok=True)

@@ -48,6 +48,7 @@ from tests.loopback.encrypted import EncryptedServer, client_of
 from tests.loopback.odd_upstream import OddUpstream, Stream, good
 from tests.loopback.process import free_port
 from tests.support.asking import Asker
+from tests.support.for_each import for_each
 
 pytestmark = [pytest.mark.loopback, pytest.mark.slow]
 
@@ -133,9 +134,9 @@ def asker(rig: Rig, transport: str) -> Asker:
     return Asker(client_of(rig.server, transport, rig.context))
 
 
-@pytest.mark.parametrize("probe", PROBES, ids=lambda probe: probe.name.replace(" ", "-"))
 @pytest.mark.parametrize("outcome", list(Outcome), ids=lambda outcome: outcome.replace(" ", "-"))
 @pytest.mark.parametrize("transport", TRANSPORTS)
+@for_each("probe", PROBES, ids=lambda probe: probe.name)
 def test_what_comes_of_a_probe(rig: Rig, transport: str, outcome: Outcome, probe: Probe) -> None:
     name = fresh_name(outcome)
     octets = probe.make(name)
@@ -212,8 +213,8 @@ def check_flags(reply: bytes, octets: bytes, probe: Probe, transport: str) -> No
         assert flags & RA
 
 
-@pytest.mark.parametrize("special", SPECIAL, ids=lambda special: f"{special.name}-{special.qtype}")
 @pytest.mark.parametrize("transport", TRANSPORTS)
+@for_each("special", SPECIAL, ids=lambda special: f"{special.name} {special.qtype}")
 def test_special_names_are_answered_here(rig: Rig, transport: str, special: Special) -> None:
     asked_before = len(rig.upstream.asked)
     with asker(rig, transport) as client:
@@ -236,8 +237,8 @@ ODD_NAMES = {
 }
 
 
-@pytest.mark.parametrize("name", ODD_NAMES.values(), ids=[name.replace(" ", "-") for name in ODD_NAMES])
 @pytest.mark.parametrize("transport", TRANSPORTS)
+@for_each("name", ODD_NAMES.values(), ids=ODD_NAMES)
 def test_odd_names_are_answered(rig: Rig, transport: str, name: bytes) -> None:
     octets = in_place_of_the_name(name)(b"")
     with asker(rig, transport) as client:
@@ -265,8 +266,8 @@ def test_a_big_answer_is_cut_over_udp_alone(rig: Rig, transport: str) -> None:
                 assert [len(rrset) for rrset in message.answer] == [BIG_TEXTS]
 
 
-@pytest.mark.parametrize("outcome", list(Outcome), ids=lambda outcome: outcome.replace(" ", "-"))
 @pytest.mark.parametrize("transport", TRANSPORTS)
+@for_each("outcome", Outcome)
 def test_an_answer_is_padded_where_it_was_asked_for_and_hides_something(
     rig: Rig, transport: str, outcome: Outcome
 ) -> None:

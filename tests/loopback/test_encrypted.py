@@ -11,6 +11,7 @@ import subprocess
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import dns.message
@@ -63,7 +64,22 @@ def write_pair(folder: Path, *names: str, days: int = 90) -> int:
 
 @pytest.fixture
 def encrypted(tmp_path: Path, authority: int, serving_engine: str) -> Iterator[Encrypted]:
-    folder = tmp_path / "server"
+    """A server of a test's own: its certificates may be changed."""
+    with running_encrypted(tmp_path / "server", authority) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def lasting(
+    tmp_path_factory: pytest.TempPathFactory, authority: int, serving_engine: str
+) -> Iterator[Encrypted]:
+    """One server for all tests that only ask."""
+    with running_encrypted(tmp_path_factory.mktemp("encrypted") / "server", authority) as running:
+        yield running
+
+
+@contextmanager
+def running_encrypted(folder: Path, authority: int) -> Iterator[Encrypted]:
     folder.mkdir()
     write_pair(folder)
     ports = free_port(), free_port()
@@ -103,8 +119,8 @@ def out(*command: str) -> str:
 
 @pytest.mark.needs("kdig")
 @pytest.mark.parametrize("way", ["+tls", "+https", "+https-get"])
-def test_kdig_verifies_the_certificate_and_gets_what_udp_gets(encrypted: Encrypted, way: str) -> None:
-    port = encrypted.tls_port if way == "+tls" else encrypted.https_port
+def test_kdig_verifies_the_certificate_and_gets_what_udp_gets(lasting: Encrypted, way: str) -> None:
+    port = lasting.tls_port if way == "+tls" else lasting.https_port
     words = [
         "kdig",
         "+edns",
@@ -113,7 +129,7 @@ def test_kdig_verifies_the_certificate_and_gets_what_udp_gets(encrypted: Encrypt
         str(port),
         "@127.0.0.1",
         way,
-        f"+tls-ca={encrypted.certificate}",
+        f"+tls-ca={lasting.certificate}",
         "+tls-hostname=dns.example",
     ]
     allowed = out(*words, "www.example.org", "A")
@@ -124,10 +140,10 @@ def test_kdig_verifies_the_certificate_and_gets_what_udp_gets(encrypted: Encrypt
 
 
 @pytest.mark.needs("kdig")
-def test_kdig_refuses_another_name_and_that_is_counted(encrypted: Encrypted) -> None:
-    words = ["kdig", "+retry=0", "-p", str(encrypted.tls_port), "@127.0.0.1", "+tls"]
+def test_kdig_refuses_another_name_and_that_is_counted(lasting: Encrypted) -> None:
+    words = ["kdig", "+retry=0", "-p", str(lasting.tls_port), "@127.0.0.1", "+tls"]
     shown = subprocess.run(
-        [*words, f"+tls-ca={encrypted.certificate}", "+tls-hostname=other.example", "www.example.org"],
+        [*words, f"+tls-ca={lasting.certificate}", "+tls-hostname=other.example", "www.example.org"],
         capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert "192.0.2.80" not in shown.stdout
@@ -135,44 +151,49 @@ def test_kdig_refuses_another_name_and_that_is_counted(encrypted: Encrypted) -> 
 
 @pytest.mark.needs("curl")
 @pytest.mark.parametrize("version", ["--http2", "--http1.1"])
-def test_curl_resolves_by_it(encrypted: Encrypted, version: str) -> None:
+def test_curl_resolves_by_it(lasting: Encrypted, version: str) -> None:
     shown = subprocess.run(
-        ["curl", version, "-sv", "--max-time", "5", "--connect-timeout", "1", "--doh-insecure", "--doh-url", encrypted.url, "http://www.example.org:1/"],
+        ["curl", version, "-sv", "--max-time", "5", "--connect-timeout", "1", "--doh-insecure", "--doh-url", lasting.url, "http://www.example.org:1/"],
         capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert "192.0.2.80" in shown.stderr
 
 
-def test_every_transport_gives_the_same(encrypted: Encrypted) -> None:
-    context = encrypted.trusting()
+def test_every_transport_gives_the_same(lasting: Encrypted) -> None:
+    context, server = lasting.trusting(), lasting.server
+
+    def counted() -> list[float]:
+        return [
+            server.metric("resolver_queries_total", transport="https", qtype="A"),
+            server.metric("resolver_queries_total", transport="tls", qtype="A"),
+            server.metric("resolver_https_responses_total", status="200"),
+        ]
+
+    before = counted()
     for query in (QUERY, BLOCKED):
         said = [
-            dns.query.udp(query, "127.0.0.1", port=encrypted.server.port, timeout=5),
-            dns.query.tls(query, "127.0.0.1", port=encrypted.tls_port, timeout=5, server_hostname="dns.example", ssl_context=context),
-            over_https(query, encrypted, is_post=True),
-            over_https(query, encrypted, is_post=False),
+            dns.query.udp(query, "127.0.0.1", port=lasting.server.port, timeout=5),
+            dns.query.tls(query, "127.0.0.1", port=lasting.tls_port, timeout=5, server_hostname="dns.example", ssl_context=context),
+            over_https(query, lasting, is_post=True),
+            over_https(query, lasting, is_post=False),
         ]  # fmt: skip
         for other in said[1:]:
             assert other.rcode() is said[0].rcode()
             assert [rrset.name for rrset in other.answer + other.authority] == [
                 rrset.name for rrset in said[0].answer + said[0].authority
             ]
-    server = encrypted.server
-    server.wait_for(
-        lambda: server.metric("resolver_queries_total", transport="https", qtype="A") == 4, "all counted"
-    )
-    assert server.metric("resolver_queries_total", transport="tls", qtype="A") == 2
-    assert server.metric("resolver_https_responses_total", status="200") == 4
+    wanted = [count + asked for count, asked in zip(before, (4, 2, 4), strict=True)]
+    server.wait_for(lambda: counted() == wanted, "all counted")
     ends_at = read_pair(
-        encrypted.certificate.read_bytes(), encrypted.certificate.with_suffix(".key").read_bytes()
+        lasting.certificate.read_bytes(), lasting.certificate.with_suffix(".key").read_bytes()
     ).ends_at
     assert server.metric("resolver_tls_certificate_expiry_timestamp_seconds") == ends_at
 
 
-def test_a_status_is_what_the_request_deserves(encrypted: Encrypted) -> None:
-    context = encrypted.trusting()
+def test_a_status_is_what_the_request_deserves(lasting: Encrypted) -> None:
+    context = lasting.trusting()
     context.check_hostname = False
-    connection = http.client.HTTPSConnection("127.0.0.1", encrypted.https_port, context=context, timeout=5)
+    connection = http.client.HTTPSConnection("127.0.0.1", lasting.https_port, context=context, timeout=5)
     for method, target, status in (
         ("GET", "/dns-query", 400),
         ("GET", "/", 404),

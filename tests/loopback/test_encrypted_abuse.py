@@ -20,13 +20,14 @@ from benchmarks.abuse_catalogue import ENCRYPTED
 from tests.loopback.authority import answers
 from tests.loopback.conformance import TRANSPORTS
 from tests.loopback.encrypted import EncryptedServer, client_of
-from tests.loopback.process import Program, free_port, memory_mb, poll
+from tests.loopback.process import Program, free_port, memory_mb, poll, running_on_a_free_port
 from tests.loopback.server import ROOT
 from tests.support.asking import Asker
 
 pytestmark = [pytest.mark.loopback, pytest.mark.slow]
 
 ATTACK_S = 0.5
+TRIES = 4
 GROWTH_MB_MAX = 64.0
 """Over all attacks together; one alone could take a gigabyte where nothing bounds it."""
 DESCRIPTORS = 4_096
@@ -47,17 +48,22 @@ def room() -> Iterator[None]:
 def server(tmp_path_factory: pytest.TempPathFactory, serving_engine: str) -> Iterator[EncryptedServer]:
     """One server for all attacks of an engine: what one leaves behind, the next one meets."""
     folder = tmp_path_factory.mktemp("abuse")
-    ports = [free_port() for _ in range(3)]
-    command = [sys.executable, "-m", "benchmarks.abuse_upstream", *map(str, ports)]
-    upstream = Program(command, folder, name="upstream")
-    upstream.start(cwd=ROOT)
-    try:
-        upstream.wait_for(lambda: answers(ports[0], "www.example.org"), "the upstream answers")
+
+    def upstream_on(port: int) -> Program:
+        ports = map(str, (port, free_port(), free_port()))
+        upstream = Program(
+            [sys.executable, "-m", "benchmarks.abuse_upstream", *ports], folder, name="upstream"
+        )
+        upstream.start(cwd=ROOT)
+        return upstream
+
+    def is_up(port: int) -> bool:
+        return answers(port, "www.example.org")
+
+    with running_on_a_free_port(upstream_on, is_up, "the upstream answers") as port:
         limits = {"tcp_idle_s": 2.0}
-        with EncryptedServer(folder, upstream_ports=(ports[0],), changes={"limits": limits}) as running:
+        with EncryptedServer(folder, upstream_ports=(port,), changes={"limits": limits}) as running:
             yield running
-    finally:
-        upstream.stop()
 
 
 @pytest.fixture(scope="module")
@@ -87,18 +93,26 @@ def test_an_attack_is_survived_counted_and_leaves_nothing(
 ) -> None:
     attack = ENCRYPTED[name]
     before = counted(server, attack)
-    until = time.monotonic() + ATTACK_S
-    target = Target(server.port, server.http_port, until, server.ports["tls"], server.ports["https"])
-    seen = attack.run(target)
-    assert seen.get("opened", 1) > 0
-    for transport in TRANSPORTS:
-        assert is_answered(server, transport), f"nobody is answered over {transport}"
-    if attack.counted:
-        poll(
-            lambda: counted(server, attack) > before,
-            timeout_s=HANDSHAKE_S_MAX + 5.0,
-            what=f"one of {attack.counted} counts it",
-        )
+    for tries_left in reversed(range(TRIES)):
+        until = time.monotonic() + ATTACK_S
+        target = Target(server.port, server.http_port, until, server.ports["tls"], server.ports["https"])
+        seen = attack.run(target)
+        assert seen.get("opened", 1) > 0
+        for transport in TRANSPORTS:
+            assert is_answered(server, transport), f"nobody is answered over {transport}"
+        if not attack.counted:
+            break
+        try:
+            poll(
+                lambda: counted(server, attack) > before,
+                timeout_s=HANDSHAKE_S_MAX + 5.0,
+                what=f"one of {attack.counted} counts it",
+            )
+            break
+        except AssertionError:
+            # On a busy machine a moment may be too short to get as far as a limit.
+            if not tries_left:
+                raise
     metrics = server.metrics()
     assert [each for each in DEFECTS if metrics.get(each)] == []
     assert "Traceback" not in server.stderr()

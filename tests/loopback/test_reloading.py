@@ -8,6 +8,7 @@ from pathlib import Path
 import dns.rcode
 import pytest
 
+from tests.loopback.process import START_S_MAX
 from tests.loopback.server import BLOCKLIST, Server, running_server
 
 pytestmark = [
@@ -141,7 +142,7 @@ def test_an_invalid_policy_at_the_first_start_is_fatal_and_all_is_listed(tmp_pat
     server = Server(tmp_path, blocklist=broken)
     server.start()
     try:
-        assert server.wait_for_end(20.0) == 2
+        assert server.wait_for_end(START_S_MAX) == 2
     finally:
         server.stop()
     said = server.stdout() + server.stderr()

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.for_each import for_each
 from tests.support.importing import FORWARD, Taken
 
 CONFIG = """\
@@ -79,7 +80,7 @@ def decisions(taken: Taken) -> dict[str, str]:
     return taken.decisions(names.split())
 
 
-@pytest.mark.parametrize(
+@for_each(
     ("name", "decision"),
     [
         ("ads.example", "0.0.0.0"),

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.for_each import for_each
 from tests.support.importing import FORWARD, Taken
 
 CONFIG = """\
@@ -69,7 +70,7 @@ def taken(tmp_path_factory: pytest.TempPathFactory) -> Taken:
     return Taken(tmp_path_factory.mktemp("blocky"), "auto", CONFIG)
 
 
-@pytest.mark.parametrize(
+@for_each(
     ("name", "decision"),
     [
         ("ads.example", "192.0.2.80"),

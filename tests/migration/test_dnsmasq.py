@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from resolver.migration.dnsmasq import reverse_zones
+from tests.support.for_each import for_each
 from tests.support.importing import FORWARD, Taken
 
 CONFIG = """\
@@ -51,7 +52,7 @@ def taken(tmp_path_factory: pytest.TempPathFactory) -> Taken:
     return Taken(folder, "auto", CONFIG)
 
 
-@pytest.mark.parametrize(
+@for_each(
     ("name", "decision"),
     [
         ("ads.example", "nxdomain"),

@@ -12,6 +12,7 @@ from resolver.config.yamlsource import FILE_OCTETS_MAX
 from resolver.migration import archives, texts
 from resolver.migration.gathered import BadConfig
 from resolver.migration.kinds import KINDS, read_config
+from tests.support.for_each import for_each
 from tests.support.importing import FORWARD, Taken
 
 TEXT_KINDS = ["adguardhome", "blocky", "dnsmasq", "unbound", "rpz"]
@@ -33,8 +34,8 @@ def test_a_file_of_100_megabytes_is_refused_unread(tmp_path: Path, kind: str) ->
         read_config(path, kind)
 
 
-@pytest.mark.parametrize("kind", TEXT_KINDS)
-@pytest.mark.parametrize(
+@for_each("kind", TEXT_KINDS)
+@for_each(
     ("octets", "said"),
     [
         (b"\xff\xfea\0b\0", ":1: is UTF-16"),

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from resolver.migration.gathered import BadConfig
+from tests.support.for_each import for_each
 from tests.support.importing import FORWARD, Taken
 
 TOML = """\
@@ -112,7 +113,7 @@ def taken(tmp_path_factory: pytest.TempPathFactory) -> Taken:
     return Taken.of(folder, source, "auto")
 
 
-@pytest.mark.parametrize(("name", "decision"), TABLE)
+@for_each(("name", "decision"), TABLE)
 def test_a_name_is_decided_as_the_documentation_says(taken: Taken, name: str, decision: str) -> None:
     assert taken.decision(name) == decision
 

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from resolver.migration.gathered import BadConfig
+from tests.support.for_each import for_each
 from tests.support.importing import FORWARD, Taken
 
 ZONE = """\
@@ -108,7 +109,7 @@ def test_a_file_that_is_no_zone_is_refused(tmp_path: Path) -> None:
         Taken(tmp_path, "rpz", "<html>\n<body>nothing</body>\n")
 
 
-@pytest.mark.parametrize(
+@for_each(
     ("limit", "decision"),
     [
         ("", "nxdomain"),
@@ -120,7 +121,7 @@ def test_a_file_that_is_no_zone_is_refused(tmp_path: Path) -> None:
         ("match-recursive-only yes;", FORWARD),
     ],
 )
-@pytest.mark.parametrize("is_global", [True, False])
+@for_each("is_global", [True, False])
 def test_a_policy_for_some_clients_is_left_out(
     tmp_path: Path, limit: str, decision: str, is_global: bool
 ) -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from resolver.migration.gathered import BadConfig
+from tests.support.for_each import for_each
 from tests.support.importing import FORWARD, Taken
 
 CONFIG = """\
@@ -64,7 +65,7 @@ def taken(tmp_path_factory: pytest.TempPathFactory) -> Taken:
     return Taken(folder, "auto", CONFIG)
 
 
-@pytest.mark.parametrize(
+@for_each(
     ("name", "decision"),
     [
         ("static.example", "nodata"),  # a name below exists

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-import pytest
-
 from resolver.observe.facts import (
     AcknowledgeFacts,
     AuditFacts,
@@ -29,6 +27,7 @@ from resolver.observe.problem import KINDS
 from resolver.observe.problems import Watch, counts_of, problems_of
 from resolver.observe.tally import TallyKey, TallySnapshot
 from resolver.observe.trend import KEPT_S, Trend
+from tests.support.for_each import for_each
 
 WALL = 1_796_000_000.0
 HOUR_S, DAY_S = 3_600.0, 86_400.0
@@ -190,7 +189,7 @@ def test_every_id_is_tried_here() -> None:
     assert set(WRONG) == set(KINDS)
 
 
-@pytest.mark.parametrize("name", KINDS)
+@for_each("name", KINDS)
 def test_it_is_found_in_the_facts_that_mean_it_and_in_no_others(name: str) -> None:
     wrong, fine = WRONG[name]
     assert name in found_in(wrong)

@@ -169,6 +169,7 @@ def reasons_in(path: Path) -> set[str]:
     }
 
 
+@pytest.mark.slow
 def test_every_reason_of_a_drop_is_in_the_closed_set() -> None:
     found = set().union(*map(reasons_in, (ROOT / "resolver").rglob("*.py")))
     assert {"policy", "send_failed", "http_connections_max"} <= found

@@ -18,6 +18,7 @@ from resolver.blocklist.rules import Blocklist
 from resolver.cli.app import app
 from resolver.policy.verdict import RuleForm
 from resolver.wire.names import name_to_text
+from tests.support.for_each import for_each
 
 ORDER = Path(__file__).parent / "cases" / "order-with-traps.txt"
 SHIPPED = Path(__file__).parents[2] / "blocklist.yaml"
@@ -131,7 +132,7 @@ def test_all_rows_are_read(imported: tuple[dict[str, Any], Path]) -> None:
     assert report["written"]
 
 
-@pytest.mark.parametrize("row", ROWS, ids=[f"row{row}" for row in ROWS])
+@for_each("row", ROWS, ids=[f"row{row}" for row in ROWS])
 def test_a_row_becomes_what_an_officer_wants(
     row: int, imported: tuple[dict[str, Any], Path], written: Blocklist
 ) -> None:

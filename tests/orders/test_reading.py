@@ -11,6 +11,7 @@ import pytest
 from resolver.orders.items import items_of, with_blank
 from resolver.orders.reading import ORDER_OCTETS_MAX, read_order
 from resolver.orders.rows import Cell, Kind, Role, Row, Unreadable
+from tests.support.for_each import for_each
 
 HTML = """<!doctype html><html><head><title>not.example</title></head><body>
 <nav><a href="https://www.authority.example/">Home</a></nav>
@@ -114,7 +115,7 @@ def test_utf16_with_its_mark_and_declared_encodings_are_read() -> None:
     assert listed(read_order(page).rows) == [["Криптобиржа криптобиржа.example"]]
 
 
-@pytest.mark.parametrize(
+@for_each(
     ("octets", "line", "said"),
     [
         ("1. Münzbörse   x.example\n".encode("cp1252"), 1, "--encoding windows-1252"),
@@ -176,6 +177,7 @@ HOSTILE = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.timed
 @pytest.mark.parametrize("kind", HOSTILE)
 def test_hostile_input_takes_time_in_proportion_to_its_size(kind: str) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from tests.orders.support import import_text
 
 
@@ -147,6 +149,7 @@ def test_a_name_above_a_known_one_is_new_and_says_so() -> None:
     assert "sub" in found.proposal.new[0].remarks[-1]
 
 
+@pytest.mark.slow
 def test_an_order_may_not_name_more_than_it_can_hold() -> None:
     import pytest
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from resolver.orders.words import is_comma_typo, plain_text, read_word
+from tests.support.for_each import for_each
 
 TAKEN = [
     ("binance.com", "binance.com"),
@@ -31,7 +32,7 @@ TAKEN = [
 ]
 
 
-@pytest.mark.parametrize(("word", "host"), TAKEN, ids=[word for word, _ in TAKEN])
+@for_each(("word", "host"), TAKEN, ids=[word for word, _ in TAKEN])
 def test_the_host_of_a_word_is_taken(word: str, host: str) -> None:
     address = read_word(plain_text(word), 7, is_listed=True)
     assert address is not None
@@ -101,7 +102,7 @@ REFUSED = [
 ]
 
 
-@pytest.mark.parametrize(("word", "reason"), REFUSED, ids=[word for word, _ in REFUSED])
+@for_each(("word", "reason"), REFUSED, ids=[word for word, _ in REFUSED])
 def test_what_dns_cannot_enforce_or_nobody_surely_meant_is_not_taken(word: str, reason: str) -> None:
     address = read_word(word, 1, is_listed=True)
     assert address is not None and address.reason is not None

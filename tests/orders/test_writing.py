@@ -23,6 +23,7 @@ from resolver.orders.plan import (
 )
 from resolver.orders.writing import CannotWrite, tree_of, written
 from tests.orders.support import POLICY, blocklist_of, import_text
+from tests.support.for_each import for_each
 
 ORDER = AddOrder(
     "new",
@@ -184,15 +185,11 @@ def test_a_platform_of_the_catalogue_alone_is_taken_over_or_only_what_is_named()
     assert tree_of(named.text.encode())["exchanges"]["delta"]["domains"] == ["www.delta.example"]
 
 
-@pytest.mark.parametrize(
-    "asked", ["*.acme.example", "acme.example", "www.acme.example", "*.www.acme.example"]
-)
-@pytest.mark.parametrize("own", ["acme.example", "=acme.example", "*.acme.example"])
-@pytest.mark.parametrize(
-    "others", ["", ", '=www.acme.example'", ", a.example", ", a.example, 'www.acme.example'"]
-)
-@pytest.mark.parametrize("is_named", [True, False])
-@pytest.mark.parametrize("until", [None, "2020-01-01"])
+@for_each("asked", ["*.acme.example", "acme.example", "www.acme.example", "*.www.acme.example"])
+@for_each("own", ["acme.example", "=acme.example", "*.acme.example"])
+@for_each("others", ["", ", '=www.acme.example'", ", a.example", ", a.example, 'www.acme.example'"])
+@for_each("is_named", [True, False])
+@for_each("until", [None, "2020-01-01"])
 def test_an_order_opens_nothing_that_is_blocked_for_other_reasons_even_when_it_has_ended(
     asked: str, own: str, others: str, is_named: bool, until: str | None
 ) -> None:

@@ -102,6 +102,7 @@ def test_every_type_looks_alike(native: Engine, tmp_path: Path) -> None:
     assert compare_all(sides, questions, policy.monotonic) == len(LOOKS) * len(qtypes)
 
 
+@pytest.mark.slow
 def test_every_rule_and_mode_of_a_policy_looks_alike(native: Engine, tmp_path: Path) -> None:
     lines = 0
     chance = random.Random(1)

@@ -49,6 +49,7 @@ def said(scene: Scene, group: str) -> list[tuple[object, ...]]:
     return [(client.name, client.reply, client.ending) for client in scene.groups[group]]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", SEEDS)
 def test_the_native_plane_changes_no_octet_and_no_count(seed: int, tmp_path: Path) -> None:
     dice = random.Random(seed)

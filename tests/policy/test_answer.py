@@ -20,6 +20,7 @@ from resolver.wire.names import name_from_text as n
 from resolver.wire.numbers import Qtype
 from resolver.wire.query import Query, parse_query
 from resolver.wire.records import QNAME_POINTER
+from tests.support.for_each import for_each
 from tests.support.policy_maker import PolicyMaker, make_rule
 
 NOW = 100.0
@@ -203,9 +204,9 @@ def test_answers_of_rules_with_equal_fields_are_never_mixed_up(tmp_path: Path) -
         assert soa_of(message)[0] == f"{label}.example."
 
 
-@pytest.mark.parametrize("edns", [None, (1232, False), (1232, True), (512, False)])
-@pytest.mark.parametrize("flags", [0x0100, 0x0110, 0x0000])
-@pytest.mark.parametrize("name", ["www.example.org", "example.org", "x" * 60 + ".www.example.org"])
+@for_each("edns", [None, (1232, False), (1232, True), (512, False)])
+@for_each("flags", [0x0100, 0x0110, 0x0000])
+@for_each("name", ["www.example.org", "example.org", "x" * 60 + ".www.example.org"])
 def test_a_denial_repeated_from_its_parts_is_what_the_encoder_writes(
     tmp_path: Path, name: str, flags: int, edns: tuple[int, bool] | None
 ) -> None:
@@ -232,8 +233,8 @@ def test_a_denial_repeated_from_its_parts_is_what_the_encoder_writes(
     assert messages[0] == messages[1] == messages[2]
 
 
-@pytest.mark.parametrize("action", [action for action in PolicyAction if action is not PolicyAction.PASSTHRU])
-@pytest.mark.parametrize("owner", ["example.org", "=example.org", "*.example.org"])
+@for_each("action", [action for action in PolicyAction if action is not PolicyAction.PASSTHRU])
+@for_each("owner", ["example.org", "=example.org", "*.example.org"])
 def test_what_is_prepared_says_octet_for_octet_what_would_be_made(
     tmp_path: Path, action: PolicyAction, owner: str
 ) -> None:

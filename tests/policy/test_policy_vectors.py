@@ -10,6 +10,7 @@ import pytest
 import yaml
 
 from tests.support.engines import Engine
+from tests.support.for_each import for_each
 
 Case = dict[str, Any]
 PATH = Path(__file__).parents[1] / "vectors" / "policy.yaml"
@@ -21,7 +22,7 @@ def policies() -> list[Any]:
     return [pytest.param(policy, id=policy["name"].replace(" ", "-")) for policy in loaded]
 
 
-@pytest.mark.parametrize("policy", policies())
+@for_each("policy", policies())
 def test_a_policy_says_what_the_vector_says(policy: Case, engine: Engine, tmp_path: Path) -> None:
     path = tmp_path / "vector.policy"
     path.write_bytes(base64.b64decode(policy["image"]))

@@ -208,6 +208,7 @@ def _try_one(folder: Path, before: str, after: str, forced: bool) -> Iterator[st
     yield from {"a name of a list was opened" for name in opened if "listed" in name}
 
 
+@pytest.mark.slow
 def test_whatever_the_edit_the_old_policy_serves_or_the_log_named_what_is_open() -> None:
     met = try_edits(120)
     # Each outcome is met often; where one is rare, the edits are the wrong ones and prove little.

@@ -425,6 +425,7 @@ def test_a_clock_that_a_time_service_sets_is_believed_there_and_back(
     play(stage, story)
 
 
+@pytest.mark.slow
 def test_a_note_that_was_wrong_by_days_is_over_after_as_many_days(stage: Stage) -> None:
     noon(stage)
     ordered(stage, "until: 2021-01-01")

@@ -26,6 +26,7 @@ from resolver.registers.kinds import KINDS
 from resolver.registers.reading import RegisterLimits, read_register
 from resolver.registers.record import Record, RegisterRefused, Scope
 from resolver.wire.names import name_to_text
+from tests.support.for_each import for_each
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "registers"
 SIGNS = {RuleForm.EXACT: "=", RuleForm.BELOW: "*.", RuleForm.SUBTREE: ""}
@@ -81,7 +82,7 @@ def dump(records: list[Record]) -> str:
     return "\n".join(lines) + "\n"
 
 
-@pytest.mark.parametrize("path", FILES, ids=lambda path: path.name)
+@for_each("path", FILES, ids=lambda path: path.name)
 def test_register_is_read_as_its_golden_dump_says(path: Path) -> None:
     assert dump(read(path.read_bytes(), kind_of(path))) == path.with_name(f"{path.name}.dump").read_text()
 
@@ -90,7 +91,7 @@ def test_every_kind_has_a_reader_and_a_golden_file() -> None:
     assert set(KINDS) == set(REGISTER_KINDS) == {kind_of(path) for path in FILES}
 
 
-@pytest.mark.parametrize("path", FILES, ids=lambda path: path.name)
+@for_each("path", FILES, ids=lambda path: path.name)
 def test_register_is_read_alike_in_pieces_of_any_size_and_packed(path: Path) -> None:
     octets = path.read_bytes()
     whole = read(octets, kind_of(path))
@@ -136,7 +137,7 @@ def test_the_real_casps_is_read_with_its_typing_errors() -> None:
 # What a field asks for.
 
 
-@pytest.mark.parametrize(
+@for_each(
     ("written", "scope", "name"),
     [
         ("x.example", Scope.NAME, "x.example"),
@@ -197,7 +198,7 @@ def test_a_field_of_several_is_parted_and_a_sentence_is_not() -> None:
     assert parts_of("a.example;b.example", ";") == ["a.example", "b.example"]
 
 
-@pytest.mark.parametrize(
+@for_each(
     ("written", "reason"),
     [
         ("update.microsoft.com", Reason.PROTECTED),
@@ -231,14 +232,14 @@ JSON_KINDS = ("it-piracy-shield", "iosco")
 BOMB = '<!DOCTYPE r [<!ENTITY a "aaaaaaaaaa"><!ENTITY b "&a;&a;&a;&a;&a;&a;&a;&a;&a;&a;">]>'
 
 
-@pytest.mark.parametrize("kind", REGISTER_KINDS)
+@for_each("kind", REGISTER_KINDS)
 def test_utf16_is_refused(kind: str) -> None:
     encoding = {"ru-dump": "cp1251", "cz-mf": "cp1250"}.get(kind, "utf-8-sig")
     refused = refusal(golden(kind).decode(encoding).encode("utf-16"), kind)
     assert "UTF-16" in str(refused) and refused.line == 1
 
 
-@pytest.mark.parametrize("kind", REGISTER_KINDS)
+@for_each("kind", REGISTER_KINDS)
 def test_octets_of_another_charset_are_refused_with_their_line(kind: str) -> None:
     bad = {"ru-dump": b"\x98", "cz-mf": b"\x81"}.get(kind, b"\xff")
     octets = golden(kind)
@@ -247,14 +248,14 @@ def test_octets_of_another_charset_are_refused_with_their_line(kind: str) -> Non
     assert refused.line >= octets[:at].count(b"\n"), refused
 
 
-@pytest.mark.parametrize("kind", REGISTER_KINDS)
+@for_each("kind", REGISTER_KINDS)
 def test_a_nul_octet_is_refused_with_its_line(kind: str) -> None:
     octets = golden(kind)
     at = octets.rindex(b"example")
     assert refusal(octets[:at] + b"\0" + octets[at:], kind).line == octets[:at].count(b"\n") + 1
 
 
-@pytest.mark.parametrize("kind", REGISTER_KINDS)
+@for_each("kind", REGISTER_KINDS)
 def test_a_byte_order_mark_changes_nothing(kind: str) -> None:
     octets = golden(kind).removeprefix(b"\xef\xbb\xbf")
     if kind in ("ru-dump", "cz-mf"):  # Theirs say that they are of another charset.
@@ -263,7 +264,7 @@ def test_a_byte_order_mark_changes_nothing(kind: str) -> None:
     assert read(b"\xef\xbb\xbf" + octets, kind) == read(golden(kind), kind)
 
 
-@pytest.mark.parametrize("kind", REGISTER_KINDS)
+@for_each("kind", REGISTER_KINDS)
 def test_a_register_cut_anywhere_in_its_records_is_refused(kind: str) -> None:
     octets = golden(kind)
     start = octets.index(b"example", octets.index(b"\n")) if b"\n" in octets[:-1] else 1
@@ -274,7 +275,7 @@ def test_a_register_cut_anywhere_in_its_records_is_refused(kind: str) -> None:
         assert refusal(cut, kind).line > 0, end
 
 
-@pytest.mark.parametrize(
+@for_each(
     ("octets", "what"),
     [
         (b"<!DOCTYPE html>\n<html>", "web page"),
@@ -284,7 +285,7 @@ def test_a_register_cut_anywhere_in_its_records_is_refused(kind: str) -> None:
         (b"%PDF-1.7\n", "PDF"),
     ],
 )
-@pytest.mark.parametrize("kind", REGISTER_KINDS)
+@for_each("kind", REGISTER_KINDS)
 def test_what_is_no_register_is_refused_by_what_it_is(kind: str, octets: bytes, what: str) -> None:
     assert what in str(refusal(octets, kind))
 
@@ -351,6 +352,7 @@ def test_a_line_without_end_is_refused_before_it_is_held(kind: str) -> None:
     assert "line of over" in str(refused) and peak < 45_000_000  # The octets themselves are twenty.
 
 
+@pytest.mark.slow
 def test_a_gzip_bomb_costs_no_more_than_a_large_register(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(register_octets, "PIECE_OCTETS", 1 << 12)
     bomb = gzip.compress(b"x.example\n" * 300_000)
@@ -446,7 +448,7 @@ def test_a_mapping_reads_json_and_xml_by_paths() -> None:
     assert len(record.asks) == 2 and record.decision == "5"
 
 
-@pytest.mark.parametrize(
+@for_each(
     ("keys", "what"),
     [
         ({"type": "ini"}, "type is 'ini'"),

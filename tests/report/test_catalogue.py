@@ -16,6 +16,7 @@ from resolver.report.catalogue import FOLDER, LANGUAGES, Texts, language_from, t
 from resolver.report.changes import OPENED_KINDS
 from resolver.report.facts import Lack, State
 from resolver.report.layout import METHOD
+from tests.support.for_each import for_each
 
 ROOM = Path(__file__).parents[2] / "resolver" / "report"
 ENGLISH = texts_of("en").messages
@@ -27,12 +28,12 @@ def test_there_is_a_file_for_each_language_and_no_other() -> None:
     assert {"en", "de", "fr", "es", "it", "pl", "pt", "nl", "tr", "uk", "ja", "ar"} <= set(LANGUAGES)
 
 
-@pytest.mark.parametrize("language", LANGUAGES)
+@for_each("language", LANGUAGES)
 def test_a_language_has_the_keys_of_english_in_its_order(language: str) -> None:
     assert list(texts_of(language).messages) == list(ENGLISH)
 
 
-@pytest.mark.parametrize("language", LANGUAGES)
+@for_each("language", LANGUAGES)
 def test_a_text_has_the_places_of_the_english_one(language: str) -> None:
     messages = texts_of(language).messages
     wrong = {
@@ -43,7 +44,7 @@ def test_a_text_has_the_places_of_the_english_one(language: str) -> None:
     assert wrong == set()
 
 
-@pytest.mark.parametrize("language", LANGUAGES)
+@for_each("language", LANGUAGES)
 def test_no_text_is_empty_or_holds_what_could_be_markup(language: str) -> None:
     for key, text in texts_of(language).messages.items():
         assert text.strip() == text != "", key

@@ -42,6 +42,7 @@ from resolver.report.plain import SHOWN_CHARS_MAX, one_line, shown
 from resolver.report.rendering import Format, rendered
 from resolver.report.statement import Signing
 from tests.report.support import HOSTILE, NOW, ZONE, days, sources
+from tests.support.for_each import for_each
 
 SHORT = [text for text in HOSTILE if len(text) < 1000]
 
@@ -199,7 +200,7 @@ ATTRIBUTES = frozenset(
 )
 
 
-@pytest.mark.parametrize("text", HOSTILE, ids=range(len(HOSTILE)))
+@for_each("text", HOSTILE, ids=range(len(HOSTILE)))
 def test_html_holds_nothing_but_our_elements(text: str) -> None:
     page = Page(written(text, "html"))
     assert page.open == []
@@ -211,7 +212,7 @@ def test_html_holds_nothing_but_our_elements(text: str) -> None:
     ].count("tr")
 
 
-@pytest.mark.parametrize("text", HOSTILE, ids=range(len(HOSTILE)))
+@for_each("text", HOSTILE, ids=range(len(HOSTILE)))
 def test_links_of_html_lead_to_web_pages_or_into_the_report(text: str) -> None:
     for tag, attributes in Page(written(text, "html")).elements:
         if tag == "a":
@@ -231,12 +232,12 @@ def test_what_is_no_web_address_is_no_link(text: str) -> None:
         assert [link for link in links if not link.startswith("#")] == []
 
 
-@pytest.mark.parametrize("text", SHORT, ids=range(len(SHORT)))
+@for_each("text", SHORT, ids=range(len(SHORT)))
 def test_html_shows_the_text_itself(text: str) -> None:
     assert one_line(text) in " ".join("".join(Page(written(text, "html")).texts).split("\n"))
 
 
-@pytest.mark.parametrize("language", LANGUAGES)
+@for_each("language", LANGUAGES)
 def test_html_in_every_language_is_as_strict(language: str) -> None:
     page = Page(written("<script>x</script>", "html", language))
     assert page.open == []
@@ -265,14 +266,14 @@ def plain_text(tokens: list[Token]) -> str:
     return "\n".join(child.content for child in children)
 
 
-@pytest.mark.parametrize("text", HOSTILE, ids=range(len(HOSTILE)))
+@for_each("text", HOSTILE, ids=range(len(HOSTILE)))
 def test_markdown_has_the_tables_and_headings_that_it_has_with_calm_texts(text: str) -> None:
     tokens, calm = parsed(written(text, "markdown")), parsed(written("calm", "markdown"))
     assert tables_of(tokens) == tables_of(calm)
     assert [token.type for token in tokens] == [token.type for token in calm]
 
 
-@pytest.mark.parametrize("text", HOSTILE, ids=range(len(HOSTILE)))
+@for_each("text", HOSTILE, ids=range(len(HOSTILE)))
 def test_markdown_holds_no_html_no_link_no_image_no_emphasis(text: str) -> None:
     tokens = parsed(written(text, "markdown"))
     kinds = {child.type for token in tokens for child in token.children or ()} | {
@@ -281,7 +282,7 @@ def test_markdown_holds_no_html_no_link_no_image_no_emphasis(text: str) -> None:
     assert not kinds & {"html_inline", "html_block", "link_open", "image", "em_open", "strong_open", "s_open"}
 
 
-@pytest.mark.parametrize("text", SHORT, ids=range(len(SHORT)))
+@for_each("text", SHORT, ids=range(len(SHORT)))
 def test_markdown_shows_the_text_itself(text: str) -> None:
     tokens = parsed(markdown_text(text))
     said = "".join(child.content for token in tokens for child in token.children or ())
@@ -304,14 +305,14 @@ def rows_of(text: str) -> list[dict[str, str]]:
     return list(csv.DictReader(io.StringIO(text.removeprefix("\ufeff"), newline=""), strict=True))
 
 
-@pytest.mark.parametrize("text", HOSTILE, ids=range(len(HOSTILE)))
+@for_each("text", HOSTILE, ids=range(len(HOSTILE)))
 def test_csv_has_a_line_for_each_thing_and_a_field_for_each_column(text: str) -> None:
     rows = rows_of(written(text, "csv"))
     assert all(list(row) == list(COLUMNS) and None not in row.values() for row in rows)
     assert [row["kind"] for row in rows] == [row["kind"] for row in rows_of(written("calm", "csv"))]
 
 
-@pytest.mark.parametrize("text", HOSTILE, ids=range(len(HOSTILE)))
+@for_each("text", HOSTILE, ids=range(len(HOSTILE)))
 def test_no_field_of_csv_is_a_formula(text: str) -> None:
     for row in rows_of(written(text, "csv")):
         for column, field in row.items():
@@ -324,7 +325,7 @@ def test_no_field_of_csv_is_a_formula(text: str) -> None:
             assert len(field) < 32_767
 
 
-@pytest.mark.parametrize(
+@for_each(
     ("value", "field"),
     [
         ("=1+1", "'=1+1"),
@@ -346,7 +347,7 @@ def test_a_field_is_defused_where_a_spreadsheet_would_run_it(value: object, fiel
     assert defused(value) == field
 
 
-@pytest.mark.parametrize("text", HOSTILE, ids=range(len(HOSTILE)))
+@for_each("text", HOSTILE, ids=range(len(HOSTILE)))
 def test_json_has_the_whole_text_back(text: str) -> None:
     whole: dict[str, Any] = json.loads(written(text, "json"))
     assert whole["report"]["orders"][0]["title"] == text

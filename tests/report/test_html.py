@@ -7,12 +7,11 @@ import hashlib
 import re
 from html import unescape
 
-import pytest
-
 from resolver.report.catalogue import LANGUAGES, texts_of
 from resolver.report.rendering import rendered
 from resolver.report.style import css_text
 from tests.report.support import ZONE, report
+from tests.support.for_each import for_each
 
 
 def page(language: str = "en") -> str:
@@ -56,7 +55,7 @@ def test_each_order_is_a_table_whose_head_names_it() -> None:
     assert any("fma-2026-17" in head and "Financial Markets Authority" in head for head in heads)
 
 
-@pytest.mark.parametrize("language", LANGUAGES)
+@for_each("language", LANGUAGES)
 def test_it_says_its_language_and_direction(language: str) -> None:
     direction = "rtl" if language == "ar" else "ltr"
     assert f'<html lang="{language}" dir="{direction}">' in page(language)

@@ -14,6 +14,7 @@ from resolver.report.rendering import Format, rendered
 from resolver.report.sources import HistorySource
 from resolver.report.statement import Signing
 from tests.report.support import NOW, POLICY, ZONE, generation, report, sources
+from tests.support.for_each import for_each
 
 HOUSE = Paused(NOW - 7_200, NOW - 3_600, "the bank's <portal> fails", False)
 ALL = Paused(NOW - 600, NOW, "fire", True)
@@ -48,7 +49,7 @@ def test_report_says_whether_orders_of_authorities_stayed_in_force() -> None:
     assert said.count("What authorities ordered was not enforced either.") == 1
 
 
-@pytest.mark.parametrize("language", LANGUAGES)
+@for_each("language", LANGUAGES)
 def test_pause_is_told_in_every_language(language: str) -> None:
     texts = texts_of(language)
     assert texts("pause_all") in text(replace(report(), pauses=(ALL,)), "markdown", language)

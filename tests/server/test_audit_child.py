@@ -113,6 +113,7 @@ lists:
 NAMES = "".join(f"site{number}.example\n" for number in range(400))
 
 
+@pytest.mark.slow
 def test_what_was_wrong_is_asked_by_every_later_audit_until_it_is_right(rig: Rig, tmp_path: Path) -> None:
     rig.before = compile_table(tmp_path / "before", MANY, names_txt="site1.example\n")
     rig.tables = [compile_table(tmp_path / "now", MANY, names_txt=NAMES)]

@@ -13,6 +13,7 @@ from resolver.server.refusal import CannotStart
 from tests.server.test_server import make_server, play
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("number", SHORTAGES, ids=os.strerror)
 def test_a_start_without_sockets_may_do_better_later(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int

@@ -90,6 +90,7 @@ def test_a_bad_certificate_is_named_and_shown(perform: Perform, own: fake.Certif
     perform(play)
 
 
+@pytest.mark.slow
 def test_one_that_is_not_there_or_silent_says_so(perform: Perform) -> None:
     async def play(stage: Stage) -> None:
         silent = await stage.server(fake.silent)
@@ -102,6 +103,7 @@ def test_one_that_is_not_there_or_silent_says_so(perform: Perform) -> None:
     perform(play)
 
 
+@pytest.mark.slow
 def test_one_that_never_answers_is_given_up_in_time(perform: Perform) -> None:
     async def play(stage: Stage) -> None:
         port = await stage.server(fake.silent)

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from resolver.observe.clients import ShownClients
 from resolver.sinks.ipcrypt import BadKey, PrefixCipher, read_key
+from tests.support.for_each import for_each
 
 KEY = bytes.fromhex("0123456789abcdeffedcba98765432101032547698badcfeefcdab8967452301")
 OTHER = bytes.fromhex("2b7e151628aed2a6abf7158809cf4f3ca9f5ba40db214c3798f2e1c23456789a")
@@ -42,7 +43,7 @@ def packed(text: str) -> bytes:
     return ipaddress.ip_address(text).packed
 
 
-@pytest.mark.parametrize(("key", "address", "encrypted"), VECTORS)
+@for_each(("key", "address", "encrypted"), VECTORS)
 def test_the_vectors_of_the_draft_hold(key: bytes, address: str, encrypted: str) -> None:
     cipher = PrefixCipher(key)
     assert cipher.encrypt(packed(address)) == packed(encrypted)

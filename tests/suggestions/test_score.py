@@ -10,6 +10,7 @@ from resolver.suggestions.names import registrable
 from resolver.suggestions.score import DEFAULT_SCORE_MIN, Index, Likeness
 from resolver.suggestions.spellings import Listed
 from resolver.wire.names import name_from_text, name_to_text
+from tests.support.for_each import for_each
 
 BINANCE = Listed("binance", "Binance", (name_from_text("binance.com"),), ("Binance.US",))
 KRAKEN = Listed("kraken", "Kraken", (name_from_text("kraken.com"),))
@@ -35,7 +36,7 @@ def suggested(name: str) -> str | None:
     return likeness.exchange.id if likeness and likeness.score >= DEFAULT_SCORE_MIN else None
 
 
-@pytest.mark.parametrize(
+@for_each(
     ("name", "exchange"),
     [
         ("binance-login.example", "binance"),

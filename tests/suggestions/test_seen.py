@@ -23,6 +23,7 @@ from resolver.suggestions.seen import (
     write_seen,
 )
 from resolver.wire.names import name_from_text, name_to_text
+from tests.support.for_each import for_each
 
 DAY = date(2026, 1, 31)
 ONE, OTHER = map(name_from_text, ("binance-login.example", "kraken-login.example"))
@@ -169,7 +170,7 @@ def test_nothing_is_kept_where_there_is_no_file(tmp_path: Path) -> None:
     assert read_seen(tmp_path) == {}
 
 
-@pytest.mark.parametrize(
+@for_each(
     "octets",
     [
         b"",

@@ -270,11 +270,11 @@ class Play(Word):
     steps: list[Step] = Field(min_length=1)
 
 
-class _StrictLoader(yaml.SafeLoader):
+class _StrictLoader(yaml.CSafeLoader):
     """YAML in which a key given twice is an error."""
 
 
-def _mapping(loader: _StrictLoader, node: yaml.MappingNode) -> dict[Any, Any]:
+def _mapping(loader: yaml.CSafeLoader, node: yaml.MappingNode) -> dict[Any, Any]:
     keys = [key for key, _ in node.value if key.tag != "tag:yaml.org,2002:merge"]
     seen = [loader.construct_object(key, deep=True) for key in keys]
     doubled = {key for key in seen if seen.count(key) > 1}

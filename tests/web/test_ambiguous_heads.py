@@ -14,6 +14,7 @@ from starlette.routing import Route
 
 from resolver.listeners.address import SocketAddress, bind_tcp
 from resolver.web import WebServer
+from tests.support.for_each import for_each
 
 SECOND = b"GET /second HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n"
 
@@ -76,7 +77,7 @@ AMBIGUOUS = {
 }
 
 
-@pytest.mark.parametrize("head", AMBIGUOUS.values(), ids=AMBIGUOUS)
+@for_each("head", AMBIGUOUS.values(), ids=AMBIGUOUS)
 def test_it_is_refused_and_what_stands_behind_it_is_not_read(head: bytes) -> None:
     reply, refused = exchange(head + SECOND)
     status = reply.split(b" ")[1]
@@ -85,7 +86,7 @@ def test_it_is_refused_and_what_stands_behind_it_is_not_read(head: bytes) -> Non
     assert refused == {"broken": 1}
 
 
-@pytest.mark.parametrize("head", AMBIGUOUS.values(), ids=AMBIGUOUS)
+@for_each("head", AMBIGUOUS.values(), ids=AMBIGUOUS)
 def test_it_is_refused_letter_by_letter_too(head: bytes) -> None:
     reply, refused = exchange(*(head[at : at + 1] for at in range(len(head))))
     # What it says may be lost to the letters that still come.

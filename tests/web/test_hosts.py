@@ -10,6 +10,7 @@ import pytest
 from resolver.observe.facts import Facts
 from resolver.web import make_app
 from resolver.web.hosts import is_own_host
+from tests.support.for_each import for_each
 
 OWN = [
     "127.0.0.1",
@@ -42,7 +43,7 @@ def test_addresses_and_names_of_one_label_are_its_own(host: str) -> None:
     assert is_own_host(host, ())
 
 
-@pytest.mark.parametrize("host", OTHERS)
+@for_each("host", OTHERS)
 def test_any_other_name_is_not(host: str) -> None:
     assert not is_own_host(host, ())
 
@@ -53,8 +54,8 @@ def test_a_listed_name_is_its_own_and_those_under_it_are_not() -> None:
     assert not is_own_host("x.resolver.corp.example", names)
 
 
-@pytest.mark.parametrize("path", ["/", "/metrics", "/healthz", "/readyz", "/nowhere", "/api/v1/status"])
-@pytest.mark.parametrize("method", ["GET", "POST", "OPTIONS"])
+@for_each("path", ["/", "/metrics", "/healthz", "/readyz", "/nowhere", "/api/v1/status"])
+@for_each("method", ["GET", "POST", "OPTIONS"])
 def test_every_page_looks_at_the_host(path: str, method: str) -> None:
     async def ask(host: str) -> httpx.Response:
         app = make_app(lambda: Facts(version="0.1.0", engine="python"), hosts=("ops.example",))

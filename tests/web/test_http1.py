@@ -133,6 +133,7 @@ OPENINGS = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("opening", OPENINGS.values(), ids=OPENINGS.keys())
 def test_memory_is_flat_over_rounds_of_abuse(opening: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("resolver.web.server.WRITE_STALL_S", 0.1)
@@ -152,6 +153,7 @@ def test_memory_is_flat_over_rounds_of_abuse(opening: bytes, monkeypatch: pytest
         runner.run(over_a_socket(rounds))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "opening",
     [*OPENINGS.values(), b"", GET + b"\r\n", GET + b"connection: close\r\n\r\n", b"\0\1 no HTTP\r\n\r\n"],

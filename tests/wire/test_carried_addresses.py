@@ -16,6 +16,7 @@ from resolver.wire.carried_addresses import (
     found_prefixes,
     nat64_prefix,
 )
+from tests.support.for_each import for_each
 
 
 def embedded(prefix: Nat64Prefix, ipv4: bytes) -> bytes:
@@ -31,8 +32,8 @@ def test_only_the_prefixes_of_rfc_6052_are_prefixes(text: str) -> None:
         nat64_prefix(IPv6Network(text))
 
 
-@pytest.mark.parametrize("length", PLACES)
-@pytest.mark.parametrize("ipv4", ["192.0.0.170", "192.0.0.171"])
+@for_each("length", PLACES)
+@for_each("ipv4", ["192.0.0.170", "192.0.0.171"])
 def test_ipv4only_tells_a_prefix_of_any_length(length: int, ipv4: str) -> None:
     network = IPv6Network(f"2001:db8:1:2::/{length}", strict=False)
     prefix = nat64_prefix(network)

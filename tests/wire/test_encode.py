@@ -23,6 +23,7 @@ from resolver.wire.encode import (
 from resolver.wire.numbers import Rcode
 from resolver.wire.query import parse_query
 from resolver.wire.records import QNAME_POINTER, record
+from tests.support.for_each import for_each
 from tests.support.wirebuild import ID, header, opt, option, query, query_octets, question, wire_name
 
 A_RECORD = record(QNAME_POINTER, 1, 300, b"\xc0\0\2\1")
@@ -161,8 +162,8 @@ def test_over_a_stream_octets_that_are_no_records_are_left_out(octets: bytes) ->
     assert reply == header(0x8380, (1, 0, 0, 1)) + asked.octets[12 : asked.question_end] + opt()
 
 
-@pytest.mark.parametrize("text", [".", "a.example", "a" * 60 + ".example", ".".join(["a" * 60] * 4)])
-@pytest.mark.parametrize("additional", [None, opt(), opt(1232, rdata=option(10, b"12345678"))])
+@for_each("text", [".", "a.example", "a" * 60 + ".example", ".".join(["a" * 60] * 4)])
+@for_each("additional", [None, opt(), opt(1232, rdata=option(10, b"12345678"))])
 def test_any_over_a_datagram_gets_at_most_half_as_much_again(text: str, additional: bytes | None) -> None:
     asked = query(text, 255, additional=additional)
     assert response_limit(asked, False) == min(
@@ -243,10 +244,10 @@ def test_a_reply_is_itself_no_query() -> None:
     assert getattr(parse_query(reply), "reason", None) == "response"
 
 
-@pytest.mark.parametrize("records", [0, 1, 20, 40])
-@pytest.mark.parametrize("rcode", [Rcode.NOERROR, Rcode.NXDOMAIN, Rcode.BADVERS])
-@pytest.mark.parametrize("flags", [0, 0x0010, 0x0100, 0x0130])
-@pytest.mark.parametrize("edns", [None, False, True])
+@for_each("records", [0, 1, 20, 40])
+@for_each("rcode", [Rcode.NOERROR, Rcode.NXDOMAIN, Rcode.BADVERS])
+@for_each("flags", [0, 0x0010, 0x0100, 0x0130])
+@for_each("edns", [None, False, True])
 def test_the_usual_reply_is_what_the_encoder_writes_or_nothing(
     records: int, rcode: Rcode, flags: int, edns: bool | None
 ) -> None:

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from resolver.wire import idn
 from resolver.wire.names import is_at_or_below, name_from_text, name_to_text, parent, suffix_offsets
+from tests.support.for_each import for_each
 
 LABELS = st.lists(st.binary(min_size=1, max_size=63), max_size=5)
 
@@ -19,7 +20,7 @@ def wire(labels: list[bytes]) -> bytes:
     return b"".join(bytes((len(label),)) + label for label in labels) + b"\0"
 
 
-@pytest.mark.parametrize(
+@for_each(
     ("text", "expected"),
     [
         (".", b"\0"),
@@ -43,7 +44,7 @@ def test_text_becomes_wire_form(text: str, expected: bytes) -> None:
     assert name_from_text(text) == expected
 
 
-@pytest.mark.parametrize(
+@for_each(
     ("text", "says"),
     [
         ("", "empty"),
@@ -146,7 +147,7 @@ def test_hostile_octets_are_escaped_in_text() -> None:
 # What is pasted with a name.
 
 
-@pytest.mark.parametrize(
+@for_each(
     ("text", "meant"),
     [
         ("crypto–x.example", "crypto-x.example"),  # en dash

@@ -6,7 +6,6 @@ from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
 
-import pytest
 import yaml
 from hypothesis import given
 from hypothesis import strategies as st
@@ -23,6 +22,7 @@ from resolver.wire.proxy import (
     parse_proxy,
 )
 from resolver.wire.query import Malformed, parse_query
+from tests.support.for_each import for_each
 
 VECTORS: list[dict[str, Any]] = yaml.safe_load((Path(__file__).parents[1] / "vectors/proxy.yaml").read_text())
 
@@ -31,7 +31,7 @@ def place(told: list[Any] | None) -> Place | None:
     return None if told is None else (ip_address(told[0]).packed, told[1])
 
 
-@pytest.mark.parametrize("case", VECTORS, ids=lambda case: case["name"])
+@for_each("case", VECTORS, ids=lambda case: case["name"])
 def test_a_head_is_read_as_the_vector_says(case: dict[str, Any]) -> None:
     octets = bytes.fromhex(case["octets"]) + bytes(case.get("then", 0))
     found = parse_proxy(octets)
@@ -42,7 +42,7 @@ def test_a_head_is_read_as_the_vector_says(case: dict[str, Any]) -> None:
         assert found == (NEED_MORE if case.get("more") else BadHead(case["bad"]))
 
 
-@pytest.mark.parametrize("case", [case for case in VECTORS if "head" in case], ids=lambda case: case["name"])
+@for_each("case", [case for case in VECTORS if "head" in case], ids=lambda case: case["name"])
 def test_a_head_that_comes_in_pieces_is_awaited_to_its_end(case: dict[str, Any]) -> None:
     octets, length = bytes.fromhex(case["octets"]), case["head"]["length"]
     assert {parse_proxy(octets[:end]) for end in range(length)} == {NEED_MORE}

@@ -23,6 +23,7 @@ from resolver.wire.query import (
     parse_query,
 )
 from resolver.wire.question import Question
+from tests.support.for_each import for_each
 from tests.support.wirebuild import header, opt, option, query, query_octets, question, rr, wire_name
 
 
@@ -57,7 +58,7 @@ def test_what_is_asked_is_the_name_in_lower_case_the_type_and_the_two_bits(
     assert type(parsed.question) is Question
 
 
-@pytest.mark.parametrize("length", range(12))
+@for_each("length", range(12))
 def test_less_than_a_header_gets_silence(length: int) -> None:
     assert malformed(query_octets()[:length]).rcode is None
 
@@ -67,8 +68,8 @@ def test_a_response_gets_silence(flags: int) -> None:
     assert malformed(query_octets(flags=flags)) == Malformed("response", None)
 
 
-@pytest.mark.parametrize("opcode", range(1, 16))
-@pytest.mark.parametrize("rest", [0, 0x07FF])
+@for_each("opcode", range(1, 16))
+@for_each("rest", [0, 0x07FF])
 def test_other_opcodes_are_not_implemented(opcode: int, rest: int) -> None:
     assert malformed(query_octets(flags=opcode << 11 | rest)) == Malformed("opcode", Rcode.NOTIMP)
     assert malformed(header(opcode << 11 | rest, (9, 9, 9, 9))).rcode == Rcode.NOTIMP
@@ -122,7 +123,7 @@ def test_a_name_of_255_octets_is_read_and_one_of_256_is_not() -> None:
     assert malformed(header() + too_long + b"\0\1\0\1").reason == "name"
 
 
-@pytest.mark.parametrize(
+@for_each(
     "name",
     [
         b"\x40" + b"a" * 64 + b"\0",

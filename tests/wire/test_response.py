@@ -20,6 +20,7 @@ from resolver.wire.response import (
     UpstreamFailure,
     accept_response,
 )
+from tests.support.for_each import for_each
 from tests.support.wirebuild import (
     ID,
     QNAME,
@@ -57,7 +58,7 @@ def test_the_ad_bit_is_reported() -> None:
 # --- Not what was asked (RFC 5452): drop it and keep waiting.
 
 
-@pytest.mark.parametrize(
+@for_each(
     ("octets", "reason", "near_miss"),
     [
         (b"", "short", False),
@@ -167,8 +168,8 @@ def test_nxdomain_and_nodata_are_told_apart(do: bool) -> None:
         assert response.body == soa(ttl=60)
 
 
-@pytest.mark.parametrize("do", [False, True])
-@pytest.mark.parametrize(
+@for_each("do", [False, True])
+@for_each(
     ("ttl", "minimum", "kept"),
     [(300, 60, 60), (60, 300, 60), (0, 60, 0), (300, 0, 0), (2**31, 60, 0), (60, 2**31, 0)],
 )

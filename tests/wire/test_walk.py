@@ -25,6 +25,7 @@ from resolver.wire.walk import (
     skip_name,
 )
 from tests.support.engines import Engine
+from tests.support.for_each import for_each
 from tests.support.wirebuild import QNAME, header, reply, rr, sent, wire_name
 
 BASE = b"\0" * 12 + b"\3www\7example\3org\0"
@@ -123,7 +124,7 @@ def test_names_in_rdata_are_expanded_in_known_types_only(rtype: int, rdata: byte
     assert expand_rdata(octets, record, Names()) == expanded
 
 
-@pytest.mark.parametrize(
+@for_each(
     ("rtype", "rdata"),
     [
         (1, b"\1\2\3"),
@@ -257,13 +258,14 @@ def test_no_message_of_64_kib_costs_more_than_its_records(name: str) -> None:
     assert spent_s < SLOWEST_S, f"{spent_s * 1000:.1f} ms, {type(verdict).__name__}"
 
 
-@pytest.mark.parametrize("name", list(bombs()))
+@for_each("name", list(bombs()))
 def test_both_engines_make_the_same_of_them(name: str, engine: Engine) -> None:
     asked, octets = bombs()[name]
     assert engine.accept_response(octets, asked) == accept_response(octets, asked)
 
 
-@pytest.mark.parametrize("name", list(bombs()))
+@pytest.mark.slow
+@for_each("name", list(bombs()))
 def test_no_message_of_64_kib_takes_more_than_a_few_megabytes(name: str) -> None:
     asked, octets = bombs()[name]
     tracemalloc.start()
