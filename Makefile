@@ -95,12 +95,10 @@ peers: $(READY)
 dist: web $(READY) ## the sdist, the pure wheel, and wheels with the native engine inside, below dist/
 	packaging/dist.sh $(VENV)
 
-deb: web $(READY) ## the Debian package, of the wheel in dist/ (made where there is none)
-	@ls dist/*-cp311-abi3-manylinux*.whl >/dev/null 2>&1 || packaging/dist.sh $(VENV)
+deb: web $(READY) ## the Debian package, of the wheel of these sources (built where dist/ has none)
 	packaging/deb/build.sh $(VENV)
 
 rootfs: web $(READY) ## the file system of the container image, as dist/rootfs.tar.gz; needs no container engine
-	@ls dist/*-cp311-abi3-manylinux*.whl >/dev/null 2>&1 || packaging/dist.sh $(VENV)
 	packaging/container/pack-rootfs.sh $(VENV)
 
 advisories: $(READY) ## known weaknesses of what is shipped, where an advisory database can be had
