@@ -44,10 +44,17 @@ engine: $(MADE)
 	@$(if $(RUNS),$(MAKE) --no-print-directory $(RUNS) & )scripts/build-native.sh $(VENV)$(if $(RUNS),; wait $$!)
 	@$(BIN)/python -m resolver.server.engine
 
+# As `engine` and `web`, as soon as can be.
+.PHONY: quick
+quick: $(MADE)
+	@$(if $(RUNS),$(MAKE) --no-print-directory $(RUNS) & installing=$$!; )scripts/build-web.sh & web=$$!; \
+		scripts/build-native.sh $(VENV) quick; $(if $(RUNS),wait $$installing || exit; )wait $$web
+	@$(BIN)/python -m resolver.server.engine
+
 web: ## build the dashboard (Node.js and npm); without them it is left out
 	@scripts/build-web.sh
 
-run: engine web ## serve DNS on 127.0.0.1:5335 and metrics on 127.0.0.1:8053 (CONFIG=file for another set-up)
+run: quick ## serve DNS on 127.0.0.1:5335 and metrics on 127.0.0.1:8053 (CONFIG=file for another set-up)
 	$(BIN)/python -m resolver run --config $(CONFIG)
 
 demo: $(RUNS) ## show the whole system on loopback, no network needed
