@@ -31,10 +31,11 @@ DESCRIPTORS_MAX: Final = 1024
 STORED_AT_ONCE: Final = 64
 """Descriptors in one message; the kernel takes 253 (SCM_MAX_FD)."""
 
-WAITING_MAX: Final = 64
-"""Messages that wait for a supervisor that does not read; the oldest go, for the newest say how it is now."""
+WAITING_MAX: Final = DESCRIPTORS_MAX + 64
+"""Messages that wait for a supervisor that does not read: those of all sockets, and of some states.  Beyond
+it the oldest go, for the newest say how it is now."""
 
-RETRY_S: Final = 0.05
+RETRY_S: Final = 0.02
 """How often it is tried again meanwhile; poll(2) does not tell when another's socket has room."""
 
 HEARD_S_MAX: Final = 20.0
