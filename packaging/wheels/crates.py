@@ -139,7 +139,9 @@ def components(crates: list[Crate]) -> list[dict[str, Any]]:
             "name": crate.name,
             "version": crate.version,
             "purl": f"pkg:{crate.kind}/{crate.name}@{crate.version}",
-            "licenses": [{"expression": crate.licence.replace("/", " OR ")}] if crate.licence else [],
+            "licenses": [{"expression": expression}]
+            if (expression := " ".join(crate.licence.replace("/", " OR ").split()))
+            else [],
         }
         for crate in crates
     ]
