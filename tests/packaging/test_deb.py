@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import re
 import shutil
+import signal
 import subprocess
 import threading
 from collections.abc import Iterator
@@ -21,7 +22,7 @@ import pytest
 from resolver import __version__
 from resolver.config.settings import load_settings
 from tests.fuzz.rig import IS_LONG
-from tests.loopback.process import Program, free_port
+from tests.loopback.process import Program, free_port, process_tree
 from tests.loopback.restarts import CountingUpstream
 from tests.packaging.systems import System, system
 from tests.packaging.tools import ROOT, tool
@@ -152,7 +153,7 @@ def newer(path: Path, folder: Path) -> Path:
     settings.write_text(settings.read_text() + "\n# of the later version\n")
     made = folder / "newer.deb"
     subprocess.run(
-        ["dpkg-deb", "--root-owner-group", "--build", tree, made], check=True, stdout=subprocess.PIPE
+        ["dpkg-deb", "--root-owner-group", "-Zgzip", "-z1", "--build", tree, made], check=True, stdout=subprocess.PIPE
     )
     return made
 
@@ -167,9 +168,24 @@ def start_words(here: System, *more: str) -> list[str]:
     return [*start.replace("$OPTIONS", "").split(), *more]
 
 
+class Inside(Program):
+    """A program in a system; ended as systemd ends one, and only over when it is."""
+
+    def stop(self) -> int:
+        if self.is_running():
+            # The first is unshare(1), which waits for the other.
+            for pid in process_tree(self.pid)[1:2]:
+                os.kill(pid, signal.SIGTERM)
+            try:
+                return self.wait_for_end(60.0)
+            except subprocess.TimeoutExpired:
+                pass
+        return super().stop()
+
+
 def served(here: System, folder: Path, name: str, *more: str) -> Program:
     """The program as the unit starts it."""
-    return Program(here.words(*start_words(here, *more)), folder, name=name)
+    return Inside(here.words(*start_words(here, *more)), folder, name=name)
 
 
 def await_ready(server: Program) -> None:
@@ -217,7 +233,7 @@ def activated(here: System, folder: Path, port: int, kind: str) -> None:
     """systemd's own program opens the socket, and starts the service at the first query, which is answered."""
     listen = [*filter(None, [kind]), "--listen", f"127.0.0.1:{port}", "--fdname", "dns"]
     words = here.words("systemd-socket-activate", *listen, *start_words(here))
-    with Program(words, folder, name=f"activated{kind}") as server:
+    with Inside(words, folder, name=f"activated{kind}") as server:
         server.wait_for(lambda: "Listening on" in server.stderr(), "the socket")
         told = ask(here, port, "www.binance.com", "+notcp" if kind else "+tcp", "+time=60")
         assert "status: NXDOMAIN" in told, told + server.stderr()
