@@ -153,7 +153,9 @@ def newer(path: Path, folder: Path) -> Path:
     settings.write_text(settings.read_text() + "\n# of the later version\n")
     made = folder / "newer.deb"
     subprocess.run(
-        ["dpkg-deb", "--root-owner-group", "-Zgzip", "-z1", "--build", tree, made], check=True, stdout=subprocess.PIPE
+        ["dpkg-deb", "--root-owner-group", "-Zgzip", "-z1", "--build", tree, made],
+        check=True,
+        stdout=subprocess.PIPE,
     )
     return made
 
