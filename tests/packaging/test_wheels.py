@@ -217,6 +217,7 @@ def fake_pure(monkeypatch: pytest.MonkeyPatch, folder: Path) -> None:
         return "pure.whl"
 
     monkeypatch.setattr(WHEELS.build_meta, "build_wheel", build)
+    monkeypatch.setattr(WHEELS, "about_dashboard", lambda _: {})
 
 
 def test_where_rust_lacks_the_target_it_says_so_and_gives_the_pure_wheel(
