@@ -46,10 +46,17 @@ engine: $(MADE)
 	@$(if $(RUNS),$(MAKE) --no-print-directory $(RUNS) & )scripts/build-native.sh $(VENV)$(if $(RUNS),; wait $$!)
 	@$(BIN)/python -m resolver.server.engine
 
+# As `engine` and `web`, as soon as can be.
+.PHONY: quick
+quick: $(MADE)
+	@$(if $(RUNS),$(MAKE) --no-print-directory $(RUNS) & installing=$$!; )scripts/build-web.sh & web=$$!; \
+		scripts/build-native.sh $(VENV) quick; $(if $(RUNS),wait $$installing || exit; )wait $$web
+	@$(BIN)/python -m resolver.server.engine
+
 web: ## build the dashboard (Node.js and npm); without them it is left out
 	@scripts/build-web.sh
 
-run: engine web ## serve DNS on 127.0.0.1:5335 and metrics on 127.0.0.1:8053 (CONFIG=file for another set-up)
+run: quick ## serve DNS on 127.0.0.1:5335 and metrics on 127.0.0.1:8053 (CONFIG=file for another set-up)
 	$(BIN)/python -m resolver run --config $(CONFIG)
 
 demo: $(RUNS) ## show the whole system on loopback, no network needed
@@ -99,12 +106,10 @@ peers: $(READY)
 dist: web $(READY) ## the sdist, the pure wheel, and wheels with the native engine inside, below dist/
 	packaging/dist.sh $(VENV)
 
-deb: web $(READY) ## the Debian package, of the wheel in dist/ (made where there is none)
-	@ls dist/*-cp311-abi3-manylinux*.whl >/dev/null 2>&1 || packaging/dist.sh $(VENV)
+deb: web $(READY) ## the Debian package, of the wheel of these sources (built where dist/ has none)
 	packaging/deb/build.sh $(VENV)
 
 rootfs: web $(READY) ## the file system of the container image, as dist/rootfs.tar.gz; needs no container engine
-	@ls dist/*-cp311-abi3-manylinux*.whl >/dev/null 2>&1 || packaging/dist.sh $(VENV)
 	packaging/container/pack-rootfs.sh $(VENV)
 
 advisories: $(READY) ## known weaknesses of what is shipped, where an advisory database can be had

@@ -17,7 +17,7 @@ export SOURCE_DATE_EPOCH
 export PIP_CONSTRAINT="$PWD/constraints.txt"
 
 "$venv/bin/python" -m pip install --quiet -c constraints.txt build
-rm -rf dist/*.whl dist/*.tar.gz
+rm -f dist/exchange_resolver-*.whl dist/exchange_resolver-*.tar.gz
 "$venv/bin/python" -m build --outdir dist
 
 here=$(uname -m)-unknown-linux-gnu

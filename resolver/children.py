@@ -21,6 +21,8 @@ from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from resolver import __version__
+
 NICE = 10
 """Above our own niceness at the start: gets about a tenth of a core that we keep busy."""
 NICE_MAX = 19
@@ -36,6 +38,9 @@ CANCELLED_S_MAX = 0.5
 """The same when nobody waits for the child any more: who stops does so soon."""
 OUTPUT_OCTETS_MAX = 4 << 20
 """Kept of each stream of a child; the rest is read and dropped, so that no child waits for a reader."""
+
+PARENT = "EXCHANGE_RESOLVER_PARENT"
+"""In a child's environment: the version of its parent."""
 
 log = logging.getLogger("resolver.children")
 
@@ -226,10 +231,13 @@ def _nice() -> str | None:
 
 
 def _environment() -> dict[str, str]:
-    """Our own environment, and this package where the child can find it, installed or not."""
+    """Our own environment, and this package where the child can find it, installed or not.
+
+    Also our version: a child of another one ends at once, and says so (`resolver/__init__.py`).
+    """
     root = str(Path(__file__).parents[1])
     search = os.pathsep.join(filter(None, (root, os.environ.get("PYTHONPATH"))))
-    return {**os.environ, "PYTHONPATH": search}
+    return {**os.environ, "PYTHONPATH": search, PARENT: __version__}
 
 
 def _set_back(pid: int, share: Share) -> None:

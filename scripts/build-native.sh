@@ -4,11 +4,14 @@
 # the plane.  It is no distribution of its own: who installs a platform wheel has it from there (packaging/wheels).
 # Builds again only when the sources changed since the last time (a stamp in VENV tells); what was built of other
 # sources is taken away when that fails, for it may not fit the program any more.
+# `quick`: for who wants to see it run. Where the full module was never built here, one without link-time optimisation
+# is, in a third of the time; it does the same, only slower, and a line says so. Without `quick` the full one follows.
 #
-#     scripts/build-native.sh VENV
+#     scripts/build-native.sh VENV [quick]
 set -u
 
-venv=${1:?usage: build-native.sh VENV}
+venv=${1:?usage: build-native.sh VENV [quick]}
+wanted=${2:-release}
 stamp=$venv/.native-stamp
 log=$venv/native-build.log
 
@@ -46,18 +49,29 @@ tools=$(
         "$python" -c 'import sys; print(sys.version)'
     } 2>/dev/null | cksum
 )
-if [ -f "$stamp" ] && [ "$(cat "$stamp")" = "$sources
-$tools" ]; then
-    exit 0
-fi
-
 CARGO_TARGET_DIR=${CARGO_TARGET_DIR:-$PWD/native/target}
 export CARGO_TARGET_DIR
+# The full one is built again in little time.
+[ ! -e "$CARGO_TARGET_DIR/release/libresolver_native.so" ] || wanted=release
+say_quick() {
+    echo "the native plane is one that was built quickly: make engine builds the full one, which answers faster"
+}
+if [ -f "$stamp" ] && [ "$(head -n 2 "$stamp")" = "$sources
+$tools" ]; then
+    case $wanted,$(sed -n 3p "$stamp") in
+    *,release) exit 0 ;;
+    quick,quick) say_quick; exit 0 ;;
+    esac
+fi
+
 site=$(place)
 [ -n "$site" ] || no_plane "$python cannot be run"
-echo "building the native plane (a minute or two; only when its sources changed)"
+case $wanted in
+quick) echo "building the native plane quickly (a minute or two; only when its sources changed)" ;;
+*) echo "building the native plane (two to six minutes; only when its sources changed)" ;;
+esac
 # PyO3 asks which Python it is for.
-PYO3_PYTHON=$(realpath "$venv")/bin/python cargo build --release --locked --package resolver-native \
+PYO3_PYTHON=$(realpath "$venv")/bin/python cargo build --profile "$wanted" --locked --package resolver-native \
     --manifest-path native/Cargo.toml >"$log" 2>&1 ||
     no_plane "$(grep -m 1 '^error' "$log" || echo 'the build failed') (see $log)"
 # An environment of before had it as a distribution, which would tell of files that are others now.
@@ -70,7 +84,8 @@ trap 'rm -rf "$new"' EXIT
 {
     chmod 755 "$new" &&
         cp "$package"/*.py "$package"/*.pyi "$package"/py.typed "$new" &&
-        cp "$CARGO_TARGET_DIR/release/libresolver_native.so" "$new/resolver_native.abi3.so" &&
+        cp "$CARGO_TARGET_DIR/$wanted/libresolver_native.so" "$new/resolver_native.abi3.so" &&
         rm -rf "$site/resolver_native" && mv "$new" "$site/resolver_native"
 } >>"$log" 2>&1 || no_plane "it cannot be laid into $site (see $log)"
-printf '%s\n%s\n' "$sources" "$tools" >"$stamp"
+printf '%s\n%s\n%s\n' "$sources" "$tools" "$wanted" >"$stamp"
+[ "$wanted" = release ] || say_quick

@@ -1,15 +1,15 @@
 #!/bin/sh
 # Builds the dashboard into resolver/dashboard/built, where Node.js, npm and the packages can be had; elsewhere it
 # says in one line why not.  Never fails: everything works without the dashboard.
-# Builds again only when the sources changed since the last time; what was built of other sources is taken away
-# when that fails, for it may not fit the API any more.
+# What is there already and was built of these sources stays: an sdist brings it along, for who has no Node.js.  What
+# was built of other sources is taken away when building fails, for it may not fit the API any more.
 #
 #     scripts/build-web.sh
 set -u
 
 built=resolver/dashboard/built
 log=web/build.log
-stamp=web/node_modules/.built-stamp
+stamp=$built/sources.cksum
 packages=web/node_modules/.web-stamp
 patience_s=60
 

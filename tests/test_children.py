@@ -18,7 +18,7 @@ from typing import Any
 import pytest
 import uvloop
 
-from resolver import children
+from resolver import __version__, children
 from resolver.children import Ended, Share, run_child, run_child_when_idle
 
 Says = Callable[[str], None]
@@ -281,3 +281,17 @@ def test_cpu_time_of_a_process_grows_and_of_none_is_nothing() -> None:
 )
 def test_last_words(complaint: bytes, words: str) -> None:
     assert Ended(1, b"", complaint).last_words() == words
+
+
+@pytest.mark.parametrize("version", [__version__, "0.0.9"])
+def test_a_child_of_another_version_ends_and_says_why(version: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(children, "__version__", version)
+    ended = asyncio.run(run_child("resolver.languages", timeout_s=60.0))
+    if version == __version__:
+        assert ended.code == 0, ended.complaint
+    else:
+        assert ended.code == 1
+        expected = (
+            f"the program on the disk is version {__version__}, and the server that runs is 0.0.9: restart it"
+        )
+        assert ended.last_words() == expected

@@ -6,11 +6,18 @@ import os
 import re
 import socket
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
-from resolver.supervision import DESCRIPTORS_MAX, FIRST_DESCRIPTOR, Supervisor, handed_descriptors
+from resolver.supervision import (
+    DESCRIPTORS_MAX,
+    FIRST_DESCRIPTOR,
+    WAITING_MAX,
+    Supervisor,
+    handed_descriptors,
+)
 
 
 class Listening:
@@ -46,8 +53,9 @@ def test_each_state_is_told_in_the_words_of_the_protocol(listening: tuple[Superv
     assert other.heard() == ["WATCHDOG=1"]
     supervisor.stopping()
     assert other.heard()[0] == "STOPPING=1"
-    supervisor.main_is(4711)
+    assert not supervisor.main_is(4711, 0.0), "nobody has said that it was heard"
     assert other.heard()[:2] == ["MAINPID=4711", "READY=1"]
+    assert other.heard() == ["BARRIER=1"]
     supervisor.forget("dns/udp/192.0.2.1/53")
     assert other.heard() == ["FDSTOREREMOVE=1", "FDNAME=dns/udp/192.0.2.1/53"]
 
@@ -90,6 +98,61 @@ def test_a_supervisor_that_does_not_read_holds_nobody_up(listening: tuple[Superv
     supervisor, _ = listening
     for _ in range(10_000):
         supervisor.alive()
+
+
+def fill(supervisor: Supervisor) -> None:
+    """As many messages as the kernel holds for one that does not read, and more."""
+    for _ in range(1000):
+        supervisor.alive()
+
+
+def drained(other: Listening, last: str) -> list[list[str]]:
+    """All that is told up to a message with this line, signs of life left out."""
+    heard: list[list[str]] = [[]]
+    other.sock.settimeout(60.0)
+    while last not in heard[-1]:
+        heard.append(other.heard())
+    return [lines for lines in heard[1:] if lines != ["WATCHDOG=1"]]
+
+
+def test_what_must_be_heard_waits_for_a_supervisor_that_does_not_read(
+    listening: tuple[Supervisor, Listening],
+) -> None:
+    supervisor, other = listening
+    fill(supervisor)
+    supervisor.ready("ready")
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as kept:
+        supervisor.keep("dns/udp", [kept.fileno()])
+    supervisor.stopping()
+    assert [lines[0] for lines in drained(other, "STOPPING=1")] == ["READY=1", "FDSTORE=1", "STOPPING=1"]
+
+
+def test_of_what_waits_the_oldest_goes(listening: tuple[Supervisor, Listening]) -> None:
+    supervisor, other = listening
+    fill(supervisor)
+    for number in range(3 * WAITING_MAX):
+        supervisor.forget(str(number))
+    heard = drained(other, f"FDNAME={3 * WAITING_MAX - 1}")
+    assert len(heard) <= WAITING_MAX + 1
+
+
+def test_that_another_process_serves_is_waited_for_until_it_is_heard(
+    listening: tuple[Supervisor, Listening],
+) -> None:
+    supervisor, other = listening
+    fill(supervisor)
+    with ThreadPoolExecutor(1) as pool:
+        told = pool.submit(supervisor.main_is, 4711, 60.0)
+        assert not told.done()
+        # `recv` drops the descriptors that come along: that is how a supervisor says that it has heard.
+        assert [lines[0] for lines in drained(other, "BARRIER=1")] == ["MAINPID=4711", "BARRIER=1"]
+        assert told.result(60.0) is True
+
+
+def test_a_supervisor_that_is_gone_is_not_waited_for(listening: tuple[Supervisor, Listening]) -> None:
+    supervisor, other = listening
+    other.sock.close()
+    assert supervisor.main_is(4711, 60.0) is True
 
 
 @pytest.mark.parametrize(

@@ -16,6 +16,7 @@ const beside = `${target}.new-${process.pid}`
 const GZIPPED_OCTETS_MAX = 200_000
 
 const files = new Map() // name -> octets
+const libraries = new Set() // Names of the packages that a bundle holds something of.
 
 function add(stem, extension, octets) {
   const hash = createHash('sha256').update(octets).digest('hex').slice(0, 12)
@@ -47,8 +48,13 @@ async function bundle(entry, options = {}) {
     jsx: 'automatic',
     jsxImportSource: 'preact',
     define: { TEXT_FILES: JSON.stringify(texts) },
+    metafile: true,
     ...options,
   })
+  for (const input of Object.keys(result.metafile.inputs)) {
+    const library = /^node_modules\/((?:@[^/]+\/)?[^/]+)\//.exec(input)
+    if (library) libraries.add(library[1])
+  }
   return result.outputFiles[0].contents
 }
 
@@ -65,12 +71,16 @@ for (const [place, name] of Object.entries({ STYLE: style, BOOT: boot, PROGRAM: 
 files.set('index.html', Buffer.from(page))
 
 // 4. What the bundle holds of others, and on which terms: for who passes the files on; it is not served.
-const licences = ['preact', 'uplot'].map(async name => {
-  const folder = path.join(here, 'node_modules', name)
-  const { version } = JSON.parse(await readFile(path.join(folder, 'package.json'), 'utf8'))
-  return `${name} ${version}\n\n${await readFile(path.join(folder, 'LICENSE'), 'utf8')}`
-})
-const licencesText = (await Promise.all(licences)).join('\n\n')
+const held = await Promise.all(
+  [...libraries].sort().map(async name => {
+    const folder = path.join(here, 'node_modules', name)
+    const { version, license } = JSON.parse(await readFile(path.join(folder, 'package.json'), 'utf8'))
+    const file = (await readdir(folder)).find(one => /^(LICEN[CS]E|COPYING)/i.test(one))
+    return { name, version, license, text: await readFile(path.join(folder, file), 'utf8') }
+  }),
+)
+const licencesText = held.map(one => `${one.name} ${one.version}\n\n${one.text}`).join('\n\n')
+const libraryList = held.map(({ name, version, license }) => ({ name, version, license }))
 
 // 5. Beside the old ones, then in their place: a server that starts meanwhile finds the one or the other.
 await rm(beside, { recursive: true, force: true })
@@ -87,6 +97,7 @@ for (const [name, octets] of files) {
   await writeFile(path.join(beside, `${name}.br`), brotli)
 }
 await writeFile(path.join(beside, 'licences.txt'), licencesText)
+await writeFile(path.join(beside, 'libraries.json'), `${JSON.stringify(libraryList, null, 1)}\n`)
 await rm(target, { recursive: true, force: true })
 await rename(beside, target)
 console.log(`dashboard built: ${files.size} files, ${Math.round(gzipped / 1000)} kB gzipped in all languages`)

@@ -15,15 +15,11 @@ amd64) machine=x86_64 loader=lib64 ;;
 arm64) machine=aarch64 loader= ;;
 *) echo "no image for $(dpkg --print-architecture): there are wheels for amd64 and arm64" >&2; exit 1 ;;
 esac
-[ -n "$wheel" ] || wheel=$(find dist -name "exchange_resolver-*-cp311-abi3-manylinux*_$machine.whl" | sort | tail -n 1)
-if [ -z "$wheel" ]; then
-    echo "no wheel for $machine in dist/: make dist" >&2
-    exit 1
-fi
 if [ -e "$root" ]; then
     echo "$root is there already" >&2
     exit 1
 fi
+[ -n "$wheel" ] || wheel=$(packaging/wheel.sh "$venv" "$machine")
 : "${SOURCE_DATE_EPOCH:=$(git log -1 --format=%ct 2>/dev/null || date +%s)}"
 export SOURCE_DATE_EPOCH
 umask 022
@@ -95,7 +91,7 @@ for compiler in "/usr/bin/python$python" "$(command -v "python$python" || true)"
 done
 mkdir -p "$root/usr/share/doc/exchange-resolver"
 "$venv/bin/python" packaging/tools/inventory.py "$root/usr/lib/exchange-resolver" --root "$root" \
-    --lock web/package-lock.json --pythons "$python" --sbom "$root/usr/share/doc/exchange-resolver/sbom.cdx.json" \
+    --pythons "$python" --sbom "$root/usr/share/doc/exchange-resolver/sbom.cdx.json" \
     --licences "$root/usr/share/doc/exchange-resolver/THIRD-PARTY" \
     --copyright "$root/usr/share/doc/exchange-resolver/copyright"
 find "$root" -newermt "@$SOURCE_DATE_EPOCH" -exec touch -h -d "@$SOURCE_DATE_EPOCH" {} +

@@ -1,5 +1,5 @@
 #!/bin/sh
-# Builds the Debian package out of the platform wheel in dist/, with dpkg-deb alone: neither root nor debhelper.
+# Builds the Debian package out of the platform wheel of these sources (or the one that is named), with dpkg-deb alone: neither root nor debhelper.
 # One package for Debian 12 and 13: compiled modules have the Python that they are for in their name, so those for
 # several Pythons lie in one folder, and a release upgrade of the system does not take the resolver away.
 # SOURCE_DATE_EPOCH: the time in it; default: that of the last commit.
@@ -20,11 +20,11 @@ esac
 
 python=$venv/bin/python
 version=$("$python" -c 'import resolver; print(resolver.__version__)')
-[ -n "$wheel" ] || wheel=$(ls "dist/exchange_resolver-$version"-cp311-abi3-manylinux*_"$machine".whl 2>/dev/null | tail -n 1)
-if [ -z "$wheel" ]; then
-    echo "no wheel for $machine in dist/: make dist" >&2
-    exit 1
-fi
+[ -n "$wheel" ] || wheel=$(packaging/wheel.sh "$venv" "$machine")
+case $(basename "$wheel") in
+exchange_resolver-"$version"-*) ;;
+*) echo "$wheel is not of version $version, which the package would be called" >&2; exit 1 ;;
+esac
 : "${SOURCE_DATE_EPOCH:=$(git log -1 --format=%ct 2>/dev/null || date +%s)}"
 export SOURCE_DATE_EPOCH
 umask 022
@@ -68,7 +68,7 @@ put 644 packaging/deb/lintian-overrides usr/share/lintian/overrides/exchange-res
 # 3. What is in it, and under which licences.
 put 644 packaging/deb/README.Debian usr/share/doc/exchange-resolver/README.Debian
 "$python" packaging/tools/inventory.py "$lib" --sbom "$doc/sbom.cdx.json" --licences "$work/THIRD-PARTY" \
-    --copyright "$doc/copyright" --lock web/package-lock.json --pythons $PYTHONS
+    --copyright "$doc/copyright" --pythons $PYTHONS
 gzip -9nc "$work/THIRD-PARTY" >"$doc/THIRD-PARTY.gz"
 gzip -9nc CHANGELOG.md >"$doc/changelog.gz"
 printf 'exchange-resolver (%s) unstable; urgency=medium\n\n  * See changelog.gz.\n\n -- exchange-resolver maintainers <maintainers@exchange-resolver.example>  %s\n' \

@@ -1,13 +1,12 @@
 """Says what a package holds: a bill of materials (CycloneDX), and the licences of everything in it.
 
     python packaging/tools/inventory.py FOLDER --sbom FILE --licences FILE --copyright FILE
-                                        [--pythons 3.11 3.13] [--root FOLDER] [--lock FILE]
+                                        [--pythons 3.11 3.13] [--root FOLDER]
 
 FOLDER holds installed Python distributions (`*.dist-info`).  `--pythons`: fail where one of them lacks what
 a distribution needs there.  `--root`: a file system made of Debian's packages, which are listed, too.
-`--lock`: package-lock.json of the dashboard, whose libraries are in its bundle.
-Knows: the metadata of Python distributions, of Debian's packages, of npm's lock file.  Does not know: the
-network.
+Knows: the metadata of Python distributions (also of what is compiled or bundled into one: PEP 770), of
+Debian's packages.  Does not know: the network.
 """
 
 from __future__ import annotations
@@ -40,8 +39,6 @@ def main(words: list[str] | None = None) -> int:
     parts += inner_components(found)
     if asked.root:
         parts += debian_components(asked.root / DEBIAN_STATUS)
-    if asked.lock and asked.lock.exists():
-        parts += npm_components(json.loads(asked.lock.read_text()))
     if asked.sbom:
         asked.sbom.write_text(json.dumps(bill(parts, found), indent=1) + "\n")
     if asked.licences:
@@ -54,7 +51,7 @@ def main(words: list[str] | None = None) -> int:
 def _arguments(words: list[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("folder", type=Path)
-    for name in ("--sbom", "--licences", "--copyright", "--root", "--lock"):
+    for name in ("--sbom", "--licences", "--copyright", "--root"):
         parser.add_argument(name, type=Path)
     parser.add_argument("--pythons", nargs="*", default=[])
     return parser.parse_args(words)
@@ -113,7 +110,8 @@ def licence_in_words(one: Distribution) -> str:
 
 
 def inner_components(found: list[Distribution]) -> list[Component]:
-    """What is compiled into the distributions, as far as they tell (PEP 770); of ours the native engine."""
+    """What is compiled into the distributions, as far as they tell (PEP 770); of ours the native engine
+    and the dashboard."""
     kept = ("type", "bom-ref", "name", "version", "purl", "licenses")
     return [
         {"bom-ref": part["purl"], "licenses": []} | {key: part[key] for key in kept if key in part}
@@ -140,20 +138,6 @@ def debian_components(status: Path) -> list[Component]:
             purl = f"pkg:deb/debian/{name}@{version}?arch={fields['Architecture']}"
             parts.append(_component(name, version, purl, {}))
     return parts
-
-
-def npm_components(lock: dict[str, Any]) -> list[Component]:
-    """What is in the dashboard's bundle: the packages of a lock file that are not for building alone."""
-    return [
-        _component(
-            name := path.rpartition("node_modules/")[2],
-            about["version"],
-            f"pkg:npm/{name.replace('@', '%40')}@{about['version']}",
-            _named(about.get("license", "")),
-        )
-        for path, about in lock.get("packages", {}).items()
-        if path and not about.get("dev") and not about.get("link")
-    ]
 
 
 def bill(parts: Iterable[Component], found: list[Distribution]) -> dict[str, Any]:

@@ -26,29 +26,50 @@ def graft(pure: Path, module: Path, about_module: dict[str, bytes]) -> Path:
     tags = module.stem.split("-")[-3:]
     made = pure.with_name("-".join([name, version, *tags]) + ".whl")
     about = f"{name}-{version}.dist-info"
-    entries: dict[str, tuple[zipfile.ZipInfo, bytes]] = {}
-    with zipfile.ZipFile(pure) as source:
-        for entry in source.infolist():
-            entries[entry.filename] = (entry, source.read(entry))
+    entries = _read(pure)
     with zipfile.ZipFile(module) as source:
         for entry in source.infolist():
             if PurePosixPath(entry.filename).parts[0] == PACKAGE and not entry.is_dir():
                 entries[entry.filename] = (entry, source.read(entry))
     wheel, octets = entries[f"{about}/WHEEL"]
     entries[f"{about}/WHEEL"] = (wheel, _wheel_file(octets, tags))
-    for path, octets in about_module.items():
-        entries[f"{about}/{path}"] = (zipfile.ZipInfo(f"{about}/{path}", wheel.date_time), octets)
-        entries[f"{about}/{path}"][0].external_attr = wheel.external_attr
     top, octets = entries[f"{about}/top_level.txt"]
     entries[f"{about}/top_level.txt"] = (top, octets + f"{PACKAGE}\n".encode())
+    _write(made, entries, about, about_module)
+    return made
+
+
+def lay_in(wheel: Path, about_files: dict[str, bytes]) -> None:
+    """Lay further files of `.dist-info` into a wheel: path there -> octets."""
+    if not about_files:
+        return
+    name, version, *_ = wheel.stem.split("-")
+    _write(wheel, _read(wheel), f"{name}-{version}.dist-info", about_files)
+
+
+Entries = dict[str, tuple[zipfile.ZipInfo, bytes]]
+"""Path -> what the archive says of it, and its octets."""
+
+
+def _read(wheel: Path) -> Entries:
+    with zipfile.ZipFile(wheel) as source:
+        return {entry.filename: (entry, source.read(entry)) for entry in source.infolist()}
+
+
+def _write(wheel: Path, entries: Entries, about: str, about_files: dict[str, bytes]) -> None:
+    """Write a wheel of these entries and further files of `.dist-info`."""
+    like, _ = entries[f"{about}/WHEEL"]
+    for path, octets in about_files.items():
+        entry = zipfile.ZipInfo(f"{about}/{path}", like.date_time)
+        entry.external_attr = like.external_attr
+        entries[entry.filename] = (entry, octets)
     record, _ = entries.pop(f"{about}/RECORD")
     # Last, as the format asks: who streams the file then knows all hashes.
     entries[record.filename] = (record, _record_file(entries, record.filename))
-    with zipfile.ZipFile(made, "w", zipfile.ZIP_DEFLATED) as target:
+    with zipfile.ZipFile(wheel, "w", zipfile.ZIP_DEFLATED) as target:
         for entry, octets in entries.values():
             entry.compress_type = zipfile.ZIP_DEFLATED
             target.writestr(entry, octets)
-    return made
 
 
 def _wheel_file(pure: bytes, tags: list[str]) -> bytes:
@@ -60,7 +81,7 @@ def _wheel_file(pure: bytes, tags: list[str]) -> bytes:
     ).encode()
 
 
-def _record_file(entries: dict[str, tuple[zipfile.ZipInfo, bytes]], own: str) -> bytes:
+def _record_file(entries: Entries, own: str) -> bytes:
     """The file RECORD: path, hash and length of each file but itself."""
     lines = []
     for path, (_, octets) in entries.items():

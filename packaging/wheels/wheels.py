@@ -20,8 +20,9 @@ import sys
 import tempfile
 from pathlib import Path
 
-from crates import bill, crates_of, licences
-from grafting import graft
+from crates import bill, compilers_own, crates_of, licences
+from dashboard import about_dashboard
+from grafting import graft, lay_in
 from setuptools import build_meta
 from setuptools.build_meta import (
     build_editable,
@@ -31,6 +32,7 @@ from setuptools.build_meta import (
     prepare_metadata_for_build_editable,
     prepare_metadata_for_build_wheel,
 )
+from sources import RECORD, digest
 
 __all__ = [
     "build_editable",
@@ -70,7 +72,9 @@ def build_wheel(
 
     With `engine=auto` that is the platform's where it could be made; the pure one stands beside it.
     """
+    _forget_earlier_builds()
     pure: str = build_meta.build_wheel(wheel_directory, None, metadata_directory)
+    lay_in(Path(wheel_directory) / pure, about_dashboard(Path("resolver/dashboard/built")))
     if not _wants_native(config_settings):
         return pure
     must = _setting(config_settings, "engine") == "native"
@@ -88,6 +92,12 @@ def build_wheel(
     return native
 
 
+def _forget_earlier_builds() -> None:
+    """setuptools packs whatever lies in `build/lib`: also modules that are gone from the sources since."""
+    for left in (Path("build/lib"), *Path("build").glob("bdist.*")):
+        shutil.rmtree(left, ignore_errors=True)
+
+
 def _build_native(pure: Path, settings: Settings) -> str:
     """Compile the module and lay it into a copy of `pure`; that wheel's name.  Raises NoNativeEngine."""
     target = _setting(settings, "target") or f"{platform.machine()}-unknown-linux-gnu"
@@ -103,8 +113,12 @@ def _build_native(pure: Path, settings: Settings) -> str:
         if subprocess.run(words, env=environment, check=False).returncode != 0:
             raise NoNativeEngine("maturin could not build it")
         [module] = Path(folder).glob("*.whl")
-        crates = crates_of(target, environment)
-        about = {"sboms/native-engine.cdx.json": bill(crates), "licenses/NATIVE-ENGINE": licences(crates)}
+        crates = [*crates_of(target, environment), *compilers_own(target, environment)]
+        about = {
+            "sboms/native-engine.cdx.json": bill(crates),
+            "licenses/NATIVE-ENGINE": licences(crates),
+            RECORD: f"{digest(Path.cwd())}\n".encode(),
+        }
         return graft(pure, module, about).name
 
 

@@ -47,7 +47,9 @@ def _plain(value: object) -> object:
     return value
 
 
-Text = Annotated[str, BeforeValidator(_plain)]
+NO_NUL: Final = r"^[^\u0000]*$"
+"""What the description says of every text of a query."""
+Text = Annotated[str, BeforeValidator(_plain), Field(json_schema_extra={"pattern": NO_NUL})]
 """A text of a query."""
 
 Limit = whole_number(PAGE, 1, PAGE_MAX, "How many items at most.")

@@ -34,7 +34,6 @@ PATH = "/api/v1/explain"
 TIMEOUT_S = 35.0
 """Longer than any `upstreams.timeout_s`."""
 DOCUMENT_OCTETS_MAX = 16 << 20
-_HERE = {"0.0.0.0": "127.0.0.1", "::": "::1"}
 _URL = re.compile(r"http://(?P<place>[^/]+)/?")
 
 FROM_SETTINGS = ""
@@ -101,7 +100,7 @@ def _near(
 
 
 def _fetch(endpoint: Endpoint, asked: dict[str, str], settings: Settings | None) -> Document:
-    host = _HERE.get(endpoint.address, endpoint.address)
+    host = endpoint.from_here.address
     connection = http.client.HTTPConnection(host, endpoint.port, timeout=TIMEOUT_S)
     try:
         if (trust := trust_in(settings)) is not None:

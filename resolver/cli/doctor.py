@@ -39,7 +39,6 @@ from resolver.cli.upstreams import remark_on
 from resolver.cli.wrapping import terminal_columns, wrapped
 from resolver.clock import time_service_sets_clock
 from resolver.config.settings import Settings, load_settings
-from resolver.config.settingvalues import Endpoint
 from resolver.doctor.configuration_checks import (
     READY_PATH,
     check_engine,
@@ -71,7 +70,6 @@ from resolver.server.upstream_trial import try_upstreams
 
 READY_TIMEOUT_S: Final = 3.0
 READY_OCTETS_MAX: Final = 1 << 20
-_HERE: Final = {"0.0.0.0": "127.0.0.1", "::": "::1"}
 _SIGNS: Final = {"error": "✗", "warning": "!", "fine": "✓", "unknown": "?"}
 _STYLES: Final = {"error": "bold red", "warning": "yellow", "fine": "green", "unknown": "dim"}
 _ORDER: Final = ("error", "warning", "unknown", "fine")
@@ -191,8 +189,7 @@ def _ready_url(settings: Settings) -> str:
     endpoint = settings.listen.http
     if endpoint is None or not endpoint.port:
         return ""
-    here = Endpoint(_HERE.get(endpoint.address, endpoint.address), endpoint.port)
-    return f"{'http' if settings.http.tls is None else 'https'}://{here}{READY_PATH}"
+    return f"{'http' if settings.http.tls is None else 'https'}://{endpoint.from_here}{READY_PATH}"
 
 
 def _ready(settings: Settings) -> tuple[int | None, str]:
@@ -200,7 +197,7 @@ def _ready(settings: Settings) -> tuple[int | None, str]:
     endpoint = settings.listen.http
     if endpoint is None or not endpoint.port:
         return None, ""
-    host = _HERE.get(endpoint.address, endpoint.address)
+    host = endpoint.from_here.address
     connection = http.client.HTTPConnection(host, endpoint.port, timeout=READY_TIMEOUT_S)
     try:
         if settings.http.tls is not None:

@@ -35,6 +35,7 @@ from resolver.clock import LoopClock
 from resolver.config.settings import Settings
 from resolver.identity import become_owner_of
 from resolver.listeners.inheritance import adopted
+from resolver.machine.outliving import who_ends_with
 from resolver.observe.log import LogWriter, json_line, set_up_logging
 from resolver.plane import THREADS
 from resolver.scratch import remove_left
@@ -102,7 +103,8 @@ def _arrive(settings: Settings, *, take_over: bool) -> Arrival:
     predecessor = find_predecessor(settings.state_dir) if take_over else None
     if take_over and predecessor is None:
         _log.info("there is nobody to take over from: no server runs with this state_dir")
-    return Arrival(handed=handed, predecessor=predecessor, supervisor=supervisor)
+    ends_with = who_ends_with(os.getpid())
+    return Arrival(handed=handed, predecessor=predecessor, supervisor=supervisor, ends_with=ends_with)
 
 
 async def _serve(settings: Settings, choice: Choice, writer: LogWriter, arrival: Arrival) -> int:
@@ -113,7 +115,7 @@ async def _serve(settings: Settings, choice: Choice, writer: LogWriter, arrival:
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stopping.set)
     # What is asked of it before we serve waits until we do.
-    starter = Starter(arrival.supervisor.for_successor)
+    starter = Starter(arrival.supervisor.for_successor, arrival.ends_with)
     loop.add_signal_handler(signal.SIGUSR2, starter.start_successor)
     try:
         server = Server(

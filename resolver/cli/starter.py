@@ -23,9 +23,9 @@ TAKE_OVER: Final = "--take-over"
 
 THREAD: Final = "starter"
 
-PROCESS_ONE: Final = (
-    "another process of this program cannot take its place: it is process 1, and what it started would end "
-    "with it; start a new container instead"
+BOUND: Final = (
+    "another process of this program cannot take its place: %s, and all that runs there with it; start a new "
+    "container instead"
 )
 
 _log = logging.getLogger(__name__)
@@ -34,8 +34,12 @@ _log = logging.getLogger(__name__)
 class Starter:
     """The thread that starts successors, one at a time."""
 
-    def __init__(self, environment: Mapping[str, str]) -> None:
-        """`environment`: what a successor needs besides this process's own."""
+    def __init__(self, environment: Mapping[str, str], ends_with: str = "") -> None:
+        """`environment`: what a successor needs besides this process's own.
+
+        `ends_with`: what would end it when this process ends (`outliving.who_ends_with`); empty: nothing.
+        """
+        self._ends_with = ends_with
         self._environment = dict(environment)
         self._wanted: queue.SimpleQueue[bool] = queue.SimpleQueue()
         self._is_busy = threading.Event()
@@ -52,8 +56,8 @@ class Starter:
 
     def start_successor(self) -> None:
         """Start one, unless one is starting; what becomes of it is in the log."""
-        if os.getpid() == 1:
-            _log.error("%s", PROCESS_ONE)
+        if self._ends_with:
+            _log.error(BOUND, self._ends_with)
         elif self._is_busy.is_set():
             _log.warning("another process is about to take over already")
         else:

@@ -13,7 +13,6 @@ import urllib.error
 import urllib.request
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
-from ipaddress import ip_address
 from pathlib import Path
 from typing import Any, Final
 
@@ -179,11 +178,7 @@ def metrics_url(settings: Settings) -> str | None:
     endpoint = settings.listen.http
     if endpoint is None:
         return None
-    address = ip_address(endpoint.address)
-    host = endpoint.address
-    if address.is_unspecified:
-        host = "127.0.0.1" if address.version == 4 else "::1"
-    return f"{scheme_of(settings)}://{f'[{host}]' if ':' in host else host}:{endpoint.port}/metrics"
+    return f"{scheme_of(settings)}://{endpoint.from_here}/metrics"
 
 
 def fetch_page(url: str, settings: Settings) -> str:

@@ -7,7 +7,6 @@ a certificate's file.
 from __future__ import annotations
 
 from collections.abc import Callable
-from ipaddress import ip_address
 from typing import Literal
 
 from resolver.config.listen_settings import CertificatePair
@@ -71,7 +70,7 @@ def check_http(http: Http, listens: Endpoint | None, findings: Findings, line: C
             if getattr(http, key) is not None:
                 message = f"http.{key}: nothing uses it, for listen.http is null"
                 findings.warning(line("http", key), message)
-    elif http.tokens_file is not None and http.tls is None and not ip_address(listens.address).is_loopback:
+    elif http.tokens_file is not None and http.tls is None and not listens.is_loopback:
         message = (
             f"http.tokens_file: tokens cross the network in clear text, for listen.http is {listens} without "
             "http.tls; set http.tls, or listen on a loopback address behind a proxy"

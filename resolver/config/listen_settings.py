@@ -11,7 +11,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from resolver.config.settingvalues import Endpoint, Endpoints, EndpointText, Networks, PathText
+from resolver.config.settingvalues import Endpoint, Endpoints, HttpEndpointText, Networks, PathText
 from resolver.config.yamlmodel import Section, setting
 from resolver.problems import Findings
 
@@ -35,9 +35,10 @@ class Listen(Section):
     https: Endpoints = setting(
         (), "DNS over HTTPS (RFC 8484), path /dns-query, usually on port 443; needs tls.certificate."
     )
-    http: EndpointText | None = setting(
+    http: HttpEndpointText | None = setting(
         Endpoint("127.0.0.1", 8053),
-        "HTTP for the dashboard, the API, /metrics, /healthz and /readyz; null: off.",
+        "HTTP for the dashboard, the API, /metrics, /healthz and /readyz; null: off; '*:8053': every "
+        "address, IPv4 and IPv6.",
     )
     proxy_protocol: Networks = setting(
         (),
@@ -153,9 +154,12 @@ def check_listen(
             said = "listed twice" if taken[endpoint] == key else f"taken by listen.{taken[endpoint]}"
             findings.error(line("listen", key, index), f"listen.{key}: {endpoint} is {said}")
         taken.setdefault(endpoint, key)
-    if listen.http is not None and listen.http.port and listen.http in taken:
-        message = f"listen.http: {listen.http} is taken by listen.{taken[listen.http]}"
-        findings.error(line("listen", "http"), message)
+    http = listen.http
+    if http is not None and http.port:
+        for endpoint, key in taken.items():
+            if endpoint == http or (http.is_everywhere and endpoint.port == http.port):
+                findings.error(line("listen", "http"), f"listen.http: {http} is taken by listen.{key}")
+                break
     for network in listen.proxy_protocol:
         if network.prefixlen == 0:
             message = f"listen.proxy_protocol: {network} lets everybody say who they are"

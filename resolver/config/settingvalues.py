@@ -29,12 +29,18 @@ LINE_CHARS_MAX = 200
 """Of a text that a page shows."""
 
 
+EVERYWHERE = "*"
+"""Instead of an address: every address of this machine, IPv4 and IPv6."""
+
+_REACHED_AT = {EVERYWHERE: "127.0.0.1", "0.0.0.0": "127.0.0.1", "::": "::1"}
+
+
 @dataclass(frozen=True, slots=True)
 class Endpoint:
     """An address and a port to listen on; `str()` gives the form it is written in."""
 
     address: str
-    """Canonical text, without brackets."""
+    """Canonical text, without brackets; EVERYWHERE where that is allowed (`listen.http`)."""
     port: int
     """0: any free port."""
 
@@ -42,6 +48,21 @@ class Endpoint:
     def is_ipv6(self) -> bool:
         """Whether the address is IPv6."""
         return ":" in self.address
+
+    @property
+    def is_everywhere(self) -> bool:
+        """Whether it stands for every address of both families."""
+        return self.address == EVERYWHERE
+
+    @property
+    def is_loopback(self) -> bool:
+        """Whether nobody on another machine can reach it."""
+        return not self.is_everywhere and ip_address(self.address).is_loopback
+
+    @property
+    def from_here(self) -> Endpoint:
+        """Where this machine itself reaches it."""
+        return Endpoint(_REACHED_AT.get(self.address, self.address), self.port)
 
     def __str__(self) -> str:
         return f"[{self.address}]:{self.port}" if self.is_ipv6 else f"{self.address}:{self.port}"
@@ -62,6 +83,13 @@ def endpoint_from(value: object) -> Endpoint:
             f"{show(value)} has no address; for all addresses write '0.0.0.0:{port}' and '[::]:{port}'"
         )
     return Endpoint(host_address(host, value, form), port_from(port, value, least=0))
+
+
+def http_endpoint_from(value: object) -> Endpoint:
+    """Read `ADDRESS:PORT`, or `*:PORT`: every address, IPv4 and IPv6."""
+    if isinstance(value, str) and value.startswith("*:"):
+        return Endpoint(EVERYWHERE, port_from(value[2:], value, least=0))
+    return endpoint_from(value)
 
 
 def network_from(value: object) -> Network:
@@ -219,6 +247,7 @@ def command_from(value: object) -> tuple[str, ...]:
 
 
 EndpointText = Annotated[Endpoint, *text_type(endpoint_from, "127.0.0.1:5335")]
+HttpEndpointText = Annotated[Endpoint, *text_type(http_endpoint_from, "127.0.0.1:8053")]
 NetworkText = Annotated[Network, *text_type(network_from, "10.0.0.0/8")]
 Nat64PrefixText = Annotated[Nat64Prefix, *text_type(nat64_prefix_from, "2001:db8:64::/96")]
 AddressText = Annotated[Address, *text_type(address_from, "192.0.2.1")]

@@ -30,6 +30,9 @@ they are counted.  Unasked it takes megabytes for each client that does not read
 TCP_RECEIVE_BUFFER_OCTETS = 65_536
 """Asked of the kernel for each TCP client, so that one that is not read fills no megabytes either."""
 
+EVERYWHERE = "*"
+"""Instead of an address, for streams whose clients are judged as they come: IPv4 and IPv6 by one socket."""
+
 _SO_RCVBUFFORCE = 33
 _IP_FREEBIND = 15
 _IPV6_FREEBIND = 78
@@ -52,7 +55,7 @@ class SocketAddress(NamedTuple):
     @property
     def is_wildcard(self) -> bool:
         """Whether it stands for every address of this machine."""
-        return self.host in ("0.0.0.0", "::")
+        return self.host in ("0.0.0.0", "::", EVERYWHERE)
 
 
 def bind_udp(address: SocketAddress, *, reuse_port: bool = False) -> socket.socket:
@@ -91,7 +94,9 @@ def prepare_udp(sock: socket.socket) -> None:
 
 
 def bind_tcp(address: SocketAddress, *, backlog: int = TCP_BACKLOG) -> socket.socket:
-    """A non-blocking, listening TCP socket on `address`.  Raises OSError."""
+    """A non-blocking, listening TCP socket on `address`, which may be EVERYWHERE.  Raises OSError."""
+    if address.host == EVERYWHERE:
+        return _bind_everywhere(address.port, backlog)
     [sock] = bind_tcp_for(address, 1, backlog=backlog)
     return sock
 
@@ -116,6 +121,26 @@ def bind_tcp_for(address: SocketAddress, count: int, *, backlog: int = TCP_BACKL
             sock.close()
         raise
     return socks
+
+
+def _bind_everywhere(port: int, backlog: int) -> socket.socket:
+    """One socket for both families; on a kernel without IPv6 for what there is."""
+    try:
+        sock = socket.socket(socket.AF_INET6, socket.SOCK_STREAM)
+    except OSError as error:
+        if error.errno != errno.EAFNOSUPPORT:
+            raise
+        return bind_tcp(SocketAddress("0.0.0.0", port), backlog=backlog)
+    try:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
+        prepare_tcp(sock)
+        sock.bind(("::", port))
+        sock.listen(backlog)
+    except OSError:
+        sock.close()
+        raise
+    return sock
 
 
 def _bind_tcp(address: SocketAddress, is_first: bool) -> socket.socket:
@@ -150,6 +175,8 @@ def is_here(host: str) -> bool:
 
     Where that cannot be found out (no descriptor is left, say) it counts as here.
     """
+    if host == EVERYWHERE:
+        return True
     try:
         with socket.socket(SocketAddress(host, 0).family, socket.SOCK_DGRAM) as sock:
             sock.bind((host, 0))

@@ -16,7 +16,7 @@ import socket
 from collections.abc import Iterable, Sequence
 from typing import Final, NamedTuple
 
-from resolver.listeners.address import SocketAddress, bind_udp, prepare_tcp, prepare_udp
+from resolver.listeners.address import EVERYWHERE, SocketAddress, bind_udp, prepare_tcp, prepare_udp
 
 KEYS: Final = ("dns", "tls", "https", "http", "block_page")
 """What a socket may be for: the keys of `listen`, and the block page."""
@@ -44,7 +44,7 @@ class Inheritance:
         """Those that cannot serve are closed, and each is logged with the reason."""
         self._left: list[Inherited] = []
         for one in sockets:
-            objection = _objection(one.sock)
+            objection = _objection(one.sock, one.key)
             if objection:
                 _log.error("a socket that was handed over is not used: %s: %s", _show(one), objection)
                 one.sock.close()
@@ -87,7 +87,7 @@ class Inheritance:
         taken: list[Inherited] = []
         port = address.port
         for one in self._left:
-            host, its_port = one.sock.getsockname()[:2]
+            host, its_port = _host_of(one.sock), one.sock.getsockname()[1]
             if one.key in ("", key) and one.sock.type == kind and host == address.host:
                 port = port or (its_port if one.key else 0)
                 if its_port == port:
@@ -164,12 +164,23 @@ def _again(socks: Sequence[socket.socket], count: int) -> list[socket.socket]:
     return [socks[index % len(socks)].dup() for index in range(max(count, 0))]
 
 
-def _objection(sock: socket.socket) -> str:
-    """Why a socket cannot serve; empty: it can, and is prepared."""
+def _host_of(sock: socket.socket) -> str:
+    """The address that it stands for; EVERYWHERE where it takes IPv4 as well as IPv6."""
+    host = str(sock.getsockname()[0])
+    if host == "::" and not sock.getsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY):
+        return EVERYWHERE
+    return host
+
+
+def _objection(sock: socket.socket, key: str) -> str:
+    """Why a socket cannot serve `key`; empty: it can, and is prepared."""
     if sock.family not in (socket.AF_INET, socket.AF_INET6):
         return "it is not of the Internet"
     try:
-        if sock.family == socket.AF_INET6 and not sock.getsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY):
+        takes_both = sock.family == socket.AF_INET6 and not sock.getsockopt(
+            socket.IPPROTO_IPV6, socket.IPV6_V6ONLY
+        )
+        if takes_both and key != "http":
             # A mapped IPv4 client would slip past the IPv4 client networks.
             return "it takes IPv4, too; write BindIPv6Only=ipv6-only into its socket unit"
         if sock.type == socket.SOCK_DGRAM:

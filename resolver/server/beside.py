@@ -88,6 +88,10 @@ class Beside:
         """Those of the page, and what they are for."""
         return self._block_page.sockets
 
+    def tell_late(self, on_late: Callable[[], None]) -> None:
+        """`on_late` is called when the page is served where it could not be at the start."""
+        self._block_page.on_late = on_late
+
     def start_without_policy(self) -> None:
         """What people see at once."""
         self._block_page.start()

@@ -86,6 +86,8 @@ class BlockPage:
         self._taken: dict[Endpoint, str] = {}
         self._sockets: dict[Endpoint, socket.socket] = {}
         self._inheritance = inheritance or Inheritance()
+        self.on_late: Callable[[], None] = lambda: None
+        """Called when an address is served that could not be at the start."""
         self._tasks: list[asyncio.Task[None]] = []
         self._wanted: Policy | None = None
         self._is_wanted = asyncio.Event()
@@ -192,6 +194,7 @@ class BlockPage:
             self._bind(tuple(self._taken))
             if len(self._sockets) > before:
                 self._is_new = True
+                self.on_late()
                 if self._control is not None:
                     self._control.shutdown(socket.SHUT_WR)
 

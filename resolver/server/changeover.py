@@ -16,12 +16,15 @@ import logging
 import socket
 from collections.abc import Awaitable, Callable
 from pathlib import Path
-from typing import Protocol
+from typing import Final, Protocol
 
 from resolver.listeners.inheritance import Inheritance, Inherited, each_once, name_of
 from resolver.server.predecessor import Predecessor
 from resolver.server.successor import Door
 from resolver.supervision import Supervisor
+
+TELLINGS_MAX: Final = 15
+"""How often, each time for `HEARD_S_MAX`, a supervisor that hangs is told before it is left to itself."""
 
 _log = logging.getLogger(__name__)
 
@@ -50,8 +53,13 @@ class Arrival:
         handed: list[Inherited] | None = None,
         predecessor: Predecessor | None = None,
         supervisor: Supervisor | None = None,
+        ends_with: str = "",
     ) -> None:
-        """`handed`: what a supervisor kept for us; what a predecessor has is newer and goes first."""
+        """`handed`: what a supervisor kept for us; what a predecessor has is newer and goes first.
+
+        `ends_with`: what ends with this process, and takes a successor along; empty: nothing.
+        """
+        self.ends_with = ends_with
         self.predecessor = predecessor
         self.supervisor = supervisor or Supervisor({})
         first = [] if predecessor is None else predecessor.sockets
@@ -72,7 +80,10 @@ class Changeover:
         self._state_dir = state_dir
         self._loop = loop
         self._door: Door | None = None
+        self._are_bound = False
+        """The addresses that were there at the start are served."""
         self._moving_in: asyncio.Task[None] | None = None
+        self._telling: asyncio.Task[None] | None = None
         self.on_retired: Callable[[], None] = lambda: None
         """Called when another process serves in our place: it is time to stop."""
 
@@ -103,10 +114,13 @@ class Changeover:
         """All of the settings' addresses are served or tried: what is left over is of no use."""
         for name in self.inheritance.let_go():
             self._supervisor.forget(name)
-        self._keep()
+        self._are_bound = True
+        self.keep()
 
-    def _keep(self) -> None:
-        """Have a supervisor keep the sockets for the next of us."""
+    def keep(self) -> None:
+        """Have a supervisor keep the sockets for the next of us: at a start, and when another is served."""
+        if not self._are_bound:
+            return
         if not self._supervisor.is_there:
             return
         named: dict[str, list[int]] = {}
@@ -136,6 +150,7 @@ class Changeover:
             write_snapshot=write_snapshot,
             on_serving=self._retire,
             is_supervised=self._supervisor.is_there,
+            ends_with=self.arrival.ends_with,
         )
         self._door.open()
 
@@ -146,6 +161,8 @@ class Changeover:
             await asyncio.gather(self._moving_in, return_exceptions=True)
         if self.predecessor is not None:
             self.predecessor.close()
+        if self._telling is not None:
+            await self._telling
         if self._door is not None:
             self._door.close()
 
@@ -167,5 +184,16 @@ class Changeover:
             owner.share(is_shared=is_shared or self.has_shared_sockets)
 
     def _retire(self, pid: int) -> None:
-        self._supervisor.main_is(pid)
+        # Our end waits for it to be heard (`close`); the queries need not.
+        self._telling = self._loop.create_task(self._tell_who_serves(pid), name="telling-who-serves")
         self.on_retired()
+
+    async def _tell_who_serves(self, pid: int) -> None:
+        """A supervisor that has not heard it takes our end for the service's, and ends who serves."""
+        for _ in range(TELLINGS_MAX):
+            if await asyncio.to_thread(self._supervisor.main_is, pid):
+                return
+            _log.warning(
+                "the supervisor does not hear that another process serves: this one waits with its end",
+                extra={"pid": pid},
+            )

@@ -110,6 +110,8 @@ class Endpoints:
         """Where it is served encrypted, and over what: `tls` or `https`."""
         self.on_encrypted: Callable[[str, SocketAddress, bool], None] = lambda key, address, is_here: None
         """Called with each of them once it is served, and when its address leaves this machine or comes."""
+        self.on_late: Callable[[], None] = lambda: None
+        """Called when addresses are served that could not be at the start."""
         self._served_at: dict[Wanted, SocketAddress] = {}
         self._wanted = [Wanted(key, endpoint) for key, _, endpoint in settings.listen.served()]
         self._python_streams = _python_streams(settings)
@@ -404,7 +406,10 @@ class Endpoints:
         """As long as the server runs: ports are given up by others, addresses come and go."""
         while True:
             await asyncio.sleep(LOOK_EVERY_S)
+            bound = len(self._bound)
             await self._bind_all(list(self._taken), service)
+            if len(self._bound) > bound:
+                self.on_late()
             for wanted in self._bound:
                 self._look_at(wanted)
 

@@ -42,6 +42,8 @@ class HttpEndpoint:
         self._server: WebServer | None = None
         self._taken = ""
         self._trying: asyncio.Task[None] | None = None
+        self.on_late: Callable[[], None] = lambda: None
+        """Called when it is served and could not be at the start."""
 
     def start(self) -> None:
         """Serve, now or when the port is free.  Raises CannotListen for what will not pass."""
@@ -109,3 +111,4 @@ class HttpEndpoint:
             else:
                 self._taken = ""
                 _log.warning("listening now, after all", extra={"address": str(endpoint)})
+                self.on_late()

@@ -130,6 +130,8 @@ class Server(Telling):
             settings.listen.http, self._http_side.make_server, self.changeover.inheritance
         )
         self.changeover.serve_from(self._endpoints, self._http, self._beside)
+        self._endpoints.on_late = self._http.on_late = self.changeover.keep
+        self._beside.tell_late(self.changeover.keep)
 
     async def start(self) -> None:
         """Load the policy and bind everything.  Raises CannotStart, with nothing left open."""

@@ -53,10 +53,12 @@ class Door:
         write_snapshot: Callable[[], Awaitable[str]],
         on_serving: Callable[[int], None],
         is_supervised: bool = False,
+        ends_with: str = "",
     ) -> None:
         """`sockets`: all that serve now, and what for.  `share`: told whether somebody else has them, too.
 
-        `is_supervised`: a supervisor must take a successor for ours.
+        `is_supervised`: a supervisor must take a successor for ours.  `ends_with`: what ends with this
+        process, and takes all along that runs beside it; empty: nothing.
         `write_snapshot`: writes the cache down; why not, or nothing.  `on_serving`: called with the process
         that serves from now on.
         """
@@ -67,6 +69,7 @@ class Door:
         self._write_snapshot = write_snapshot
         self._on_serving = on_serving
         self._is_supervised = is_supervised
+        self._ends_with = ends_with
         self._door: socket.socket | None = None
         self._place: tuple[int, int] | None = None
         """Device and inode of our door."""
@@ -145,6 +148,11 @@ class Door:
 
     def _objection_to(self, pid: int) -> str:
         """Why this process cannot come in now; empty: it can."""
+        # The kernel has no number here for a process of another container, which goes on without this one.
+        if self._ends_with and pid != 0:
+            why = f"{self._ends_with}, and process {pid} with it; start a new container instead"
+            _log.warning("somebody who may not take this server's place is turned away: %s", why)
+            return why
         if self._is_supervised:
             try:
                 refuse_other_services(pid)

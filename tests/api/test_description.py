@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
+import pytest
 from openapi_spec_validator import OpenAPIV31SpecValidator
+from pydantic import ValidationError
 
 from resolver.api.app import description_of_all
+from resolver.api.values import Page
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "openapi.json"
 
@@ -46,3 +50,10 @@ def test_whatever_changes_something_needs_a_token() -> None:
     for name, operation in operations():
         if not name.startswith("get "):
             assert operation["security"] == [{"token": []}], name
+
+
+def test_a_text_of_a_query_that_the_server_refuses_is_none_that_the_description_allows() -> None:
+    with pytest.raises(ValidationError, match="has a NUL in it"):
+        Page.model_validate({"after": "a\0b"})
+    described = Page.model_json_schema()["properties"]["after"]["anyOf"][0]
+    assert re.search(described["pattern"], "a\0b") is None and re.search(described["pattern"], "a b\nc")

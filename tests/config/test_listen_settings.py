@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from resolver.config.settings import Settings, load_settings, settings_schema
+from resolver.config.settingvalues import endpoint_from
 from tests.config.test_settings import complaints, load
 from tests.support.for_each import for_each
 
@@ -46,6 +47,9 @@ def test_encrypted_listeners_and_their_certificates_are_read() -> None:
         ("listen: {dns: []}", "f:1: listen.dns: is empty; allowed: at least one ADDRESS:PORT"),
         ("listen: {dns: ['127.0.0.1:53', '127.0.0.1:53']}", "f:1: listen.dns: 127.0.0.1:53 is listed twice"),
         ("listen: {dns: ['127.0.0.1:8053']}", "f:1: listen.http: 127.0.0.1:8053 is taken by listen.dns"),
+        ("listen: {dns: ['127.0.0.1:8053'], http: '*:8053'}", "f:1: listen.http: *:8053 is taken by listen.dns"),
+        ("listen: {dns: ['*:53']}", "f:1: listen.dns: '*:53' has no address; for all addresses write '0.0.0.0:53' and '[::]:53'"),
+        ("listen: {http: '*:x'}", "f:1: listen.http: '*:x': 'x' is not a port; allowed: 0 to 65535"),
         (f"{PAIR}\nlisten:\n  tls:\n    - '127.0.0.1:853'\n    - '127.0.0.1:853'", "f:5: listen.tls: 127.0.0.1:853 is listed twice"),
         (f"{PAIR}\nlisten:\n  tls: ['127.0.0.1:5335']", "f:3: listen.tls: 127.0.0.1:5335 is taken by listen.dns"),
         (f"{PAIR}\nlisten:\n  tls: ['127.0.0.1:853']\n  https: ['127.0.0.1:853']", "f:4: listen.https: 127.0.0.1:853 is taken by listen.tls"),
@@ -76,6 +80,11 @@ def test_a_mistake_is_told_with_line_value_and_remedy(text: str, complaint: str)
     ("text", "remark"),
     [
         (PAIR, "f:1: tls.certificate: nothing uses it, for listen.tls and listen.https are empty"),
+        (
+            "listen: {http: '*:8053'}\nhttp: {tokens_file: tokens}",
+            "f:2: http.tokens_file: tokens cross the network in clear text, for listen.http is *:8053 without "
+            "http.tls; set http.tls, or listen on a loopback address behind a proxy",
+        ),
         (
             "listen: {proxy_protocol: ['::/0']}",
             "f:1: listen.proxy_protocol: ::/0 lets everybody say who they are",
@@ -110,3 +119,15 @@ def test_the_schema_has_what_encrypted_listeners_need() -> None:
     assert set(properties["CertificatePair"]["required"]) == {"certificate", "key"}
     assert properties["Listen"]["properties"]["tls"]["default"] == []
     assert properties["Tls"]["properties"]["more"]["default"] == []
+
+
+def test_http_may_be_on_every_address_of_both_families() -> None:
+    settings = load("listen: {http: '*:8053'}")
+    http = settings.listen.http
+    assert http is not None and str(http) == "*:8053"
+    assert http.is_everywhere and not http.is_loopback and str(http.from_here) == "127.0.0.1:8053"
+    assert [str(one.from_here) for one in map(endpoint_from, ("0.0.0.0:1", "[::]:2", "192.0.2.1:3"))] == [
+        "127.0.0.1:1",
+        "[::1]:2",
+        "192.0.2.1:3",
+    ]

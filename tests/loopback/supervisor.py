@@ -56,6 +56,11 @@ class NotifySocket:
                 elif (level, kind) == (socket.SOL_SOCKET, socket.SCM_CREDENTIALS):
                     sender = int.from_bytes(given[:4], "little")
             lines = octets.decode().splitlines()
+            if "BARRIER=1" in lines:
+                # All that came before is done.
+                for descriptor in descriptors:
+                    os.close(descriptor)
+                continue
             for line in lines:
                 if line.startswith("FDNAME="):
                     self.kept.setdefault(line.partition("=")[2], []).extend(descriptors)

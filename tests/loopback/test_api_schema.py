@@ -37,7 +37,17 @@ def schemathesis(url: str, token: str, folder: Path, *options: str) -> subproces
         "run",
         f"{url}/api/v1/openapi.json",
         *("-H", f"Authorization: Bearer {token}"),
-        *("--no-color", "--warnings", "off", "--generation-deterministic", "--mode", "all", *options),
+        *(
+            "--no-color",
+            "--warnings",
+            "off",
+            "--request-timeout",
+            "120",
+            "--generation-deterministic",
+            "--mode",
+            "all",
+            *options,
+        ),
     ]
     return subprocess.run(command, capture_output=True, text=True, cwd=folder, check=False, timeout=7_000)
 

@@ -11,12 +11,13 @@ SCRIPT = Path(__file__).parents[2] / "scripts" / "build-native.sh"
 MODULE = "resolver_native.abi3.so"
 
 CARGO = """echo "cargo $@" >>{tree}/asked
-[ "$1" != build ] || cat {tree}/native/lib.rs >{tree}/native/target/release/libresolver_native.so"""
+[ "$1" != build ] || mkdir -p {tree}/native/target/$3
+[ "$1" != build ] || cat {tree}/native/lib.rs >{tree}/native/target/$3/libresolver_native.so"""
 PYTHON = """echo "$@" >>{tree}/asked
 case "$2" in *platlib*) echo {tree}/site ;; esac"""
 
 
-BUILD = "cargo build --release --locked --package resolver-native --manifest-path native/Cargo.toml"
+BUILD = "cargo build --profile {} --locked --package resolver-native --manifest-path native/Cargo.toml"
 
 
 def program(path: Path, body: str) -> None:
@@ -28,7 +29,6 @@ def program(path: Path, body: str) -> None:
 @pytest.fixture
 def tree(tmp_path: Path) -> Path:
     """A repository with an environment and a toolchain that note what they are asked to do."""
-    (tmp_path / "native" / "target" / "release").mkdir(parents=True)
     package = tmp_path / "native" / "binding" / "resolver_native"
     package.mkdir(parents=True)
     for name in ("__init__.py", "__init__.pyi", "testing.py", "py.typed"):
@@ -41,9 +41,9 @@ def tree(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def build(tree: Path, tools: str = "tools") -> str:
+def build(tree: Path, *more: str, tools: str = "tools") -> str:
     told = subprocess.run(
-        [SCRIPT, "venv"],
+        [SCRIPT, "venv", *more],
         capture_output=True,
         text=True,
         check=True,
@@ -54,9 +54,29 @@ def build(tree: Path, tools: str = "tools") -> str:
     return told.stdout
 
 
-def builds(tree: Path) -> int:
+def builds(tree: Path, profile: str = "release") -> int:
     asked = tree / "asked"
-    return asked.read_text().splitlines().count(BUILD) if asked.exists() else 0
+    return asked.read_text().splitlines().count(BUILD.format(profile)) if asked.exists() else 0
+
+
+QUICKLY = "was built quickly: make engine builds the full one"
+
+
+def test_who_is_in_a_hurry_gets_one_that_is_built_quickly_and_is_told_so(tree: Path) -> None:
+    assert QUICKLY in build(tree, "quick")
+    assert (builds(tree, "quick"), builds(tree)) == (1, 0)
+    assert QUICKLY in build(tree, "quick"), "each time"
+    assert (builds(tree, "quick"), builds(tree)) == (1, 0)
+    (tree / "native" / "lib.rs").write_text("// two\n")
+    assert QUICKLY in build(tree, "quick")
+    assert (tree / "site" / "resolver_native" / MODULE).read_text() == "// two\n"
+    # Whoever asks for no hurry gets the full one of the same sources, and who is in a hurry then, too.
+    assert QUICKLY not in build(tree)
+    assert (builds(tree, "quick"), builds(tree)) == (2, 1)
+    assert build(tree, "quick") == ""
+    (tree / "native" / "lib.rs").write_text("// three\n")
+    assert QUICKLY not in build(tree, "quick")
+    assert (builds(tree, "quick"), builds(tree)) == (2, 2)
 
 
 def test_it_is_built_and_installed_and_not_again_until_a_source_changes(tree: Path) -> None:

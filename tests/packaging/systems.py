@@ -6,6 +6,7 @@ Does not know: what is installed there.
 
 from __future__ import annotations
 
+import hashlib
 import os
 import shutil
 import subprocess
@@ -16,7 +17,11 @@ from pathlib import Path
 import pytest
 
 CACHE = Path(os.environ.get("XDG_CACHE_HOME", str(Path.home() / ".cache"))) / "exchange-resolver/systems"
-PACKAGES = "init-system-helpers,python3,ca-certificates,bind9-dnsutils,logrotate,man-db,adduser,procps"
+PACKAGES = (
+    *("adduser", "bind9-dnsutils", "ca-certificates", "init-system-helpers", "logrotate", "man-db", "procps"),
+    *("python3", "systemd"),
+)
+"""What a server has besides the smallest system, and what the tests ask with."""
 
 
 def mirror() -> str:
@@ -38,21 +43,43 @@ def mirror() -> str:
 
 def base(release: str) -> Path:
     """The archive of a fresh system of that release; made when it is not there yet."""
-    archive = CACHE / f"{release}.tar"
+    wanted = hashlib.sha256(" ".join(PACKAGES).encode()).hexdigest()[:8]
+    archive = CACHE / f"{release}-{wanted}.tar"
     if not archive.exists():
         if os.geteuid() != 0:
             pytest.skip("root makes the systems")
         CACHE.mkdir(parents=True, exist_ok=True)
         folder = CACHE / f"{release}.new"
         shutil.rmtree(folder, ignore_errors=True)
-        words = ["debootstrap", "--variant=minbase", f"--include={PACKAGES}", release, str(folder), mirror()]
-        done = subprocess.run(words, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False)
-        if done.returncode != 0:
-            pytest.skip(f"debootstrap cannot make {release}: {done.stdout[-300:]}")
+        # In two steps: debootstrap does not know in which order packages want each other before they are set up.
+        _make(release, ["debootstrap", "--variant=minbase", release, str(folder), mirror()])
+        apt = ["apt-get", "install", "--yes", "--no-install-recommends", *PACKAGES]
+        bare = ["env", "-i", "PATH=/usr/sbin:/usr/bin:/sbin:/bin", "DEBIAN_FRONTEND=noninteractive"]
+        _make(release, ["chroot", str(folder), *bare, *apt])
+        _make(release, ["chroot", str(folder), *bare, "apt-get", "clean"])
         subprocess.run(["tar", "-C", folder, "-cf", archive.with_suffix(".part"), "."], check=True)
         archive.with_suffix(".part").rename(archive)
         shutil.rmtree(folder)
     return archive
+
+
+def _make(release: str, words: list[str]) -> None:
+    done = subprocess.run(words, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False)
+    if done.returncode != 0:
+        pytest.skip(f"{words[0]} cannot make {release}: {done.stdout[-300:]}")
+
+
+THEIR_OWN = (
+    "dev/",
+    "proc/",
+    "run/systemd",
+    "sys/",
+    "tmp/",
+    "var/cache/man/",
+    "var/lib/dpkg/",
+    "var/log/dpkg.log",
+)
+"""What man(1) formatted is its own, and goes when it tidies up; dpkg keeps its lists, systemctl a mark."""
 
 
 class System:
@@ -79,6 +106,11 @@ class System:
         done = subprocess.run(self.words(*command), capture_output=True, text=True, check=False)
         assert not check or done.returncode == 0, (command, done.stdout, done.stderr)
         return done
+
+    def files(self) -> set[str]:
+        """Every path, but for what programs of the system keep for themselves."""
+        found = (path.relative_to(self.root).as_posix() for path in self.root.rglob("*"))
+        return {path for path in found if not path.startswith(THEIR_OWN)}
 
 
 @contextmanager

@@ -17,7 +17,7 @@ import pytest
 
 from resolver.config.settings import load_settings
 from tests.fuzz.rig import IS_LONG
-from tests.loopback.process import Program, free_port
+from tests.loopback.process import Program, free_port, process_tree
 from tests.packaging.tools import ROOT
 
 FILES = ROOT / "packaging" / "container"
@@ -57,8 +57,10 @@ mount -t tmpfs tmpfs "$1/var/lib/exchange-resolver"
 mount -t proc proc "$1/proc"
 mount --rbind /dev "$1/dev"
 mount -o remount,bind,ro "$1"
-exec chroot "$1" /usr/bin/exchange-resolver run --config /etc/exchange-resolver/resolver.yaml
+exec unshare --user --map-user=65532 --map-group=65532 --root="$1" --wd=/ \\
+    /usr/bin/exchange-resolver run --config /etc/exchange-resolver/resolver.yaml
 """
+"""The first namespace may mount, the second is the image's user, who may nothing."""
 
 
 @pytest.fixture
@@ -100,9 +102,26 @@ def test_its_file_system_serves_read_only_as_an_ordinary_user(rootfs: Path, tmp_
         assert ready["engine"] == "native"
         ask = ["dig", "@127.0.0.1", "-p", str(dns), "+tries=1", "www.binance.com"]
         assert "status: NXDOMAIN" in subprocess.run(ask, capture_output=True, text=True, check=True).stdout
+        [serving] = [
+            pid
+            for pid in process_tree(server.pid)
+            if Path(f"/proc/{pid}/comm").read_text().startswith("exchange-resolv")
+        ]
+        status = Path(f"/proc/{serving}/status").read_text()
+        assert re.search(r"^CapEff:\t0+$", status, re.MULTILINE), "it may nothing"
+        assert re.search(rf"^Uid:\t{NOBODY}\t{NOBODY}\t", status, re.MULTILINE) or os.geteuid() != 0
+        with pytest.raises(OSError, match="Read-only file system"):
+            Path(f"/proc/{serving}/root/usr/bin/new").write_text("")
+        # The check of the image's health, by the image's own Python.
         [check] = re.findall(r'"(import urllib.*?)"\]', (FILES / "Containerfile").read_text())
         probe = check.replace(":8053", f":{http}")
-        subprocess.run(["/usr/bin/python3", "-I", "-c", probe], check=True)
+        python = ["chroot", str(rootfs), "/usr/bin/python3", "-I", "-c", probe]
+        if os.geteuid() != 0:
+            python = ["unshare", "--user", "--map-root-user", *python]
+        subprocess.run(python, check=True)
+        assert (
+            subprocess.run([*python[:-1], probe.replace("healthz", "nothing")], check=False).returncode != 0
+        )
 
 
 @pytest.mark.slow

@@ -8,15 +8,22 @@ from __future__ import annotations
 import os
 import re
 import shutil
+import signal
 import subprocess
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
+import dns.exception
+import dns.message
+import dns.query
 import pytest
 
+from resolver import __version__
 from resolver.config.settings import load_settings
 from tests.fuzz.rig import IS_LONG
-from tests.loopback.process import Program, free_port
+from tests.loopback.process import Program, free_port, process_tree
+from tests.loopback.restarts import CountingUpstream
 from tests.packaging.systems import System, system
 from tests.packaging.tools import ROOT, tool
 
@@ -111,7 +118,7 @@ def test_a_purge_keeps_what_an_operator_laid_beside_the_settings() -> None:
 
 
 def package() -> Path:
-    found = sorted((ROOT / "dist").glob("exchange-resolver_*_*.deb"))
+    found = list((ROOT / "dist").glob(f"exchange-resolver_{__version__}-1_*.deb"))
     if not found:
         pytest.skip("no package in dist/: make deb")
     return found[-1]
@@ -146,56 +153,169 @@ def newer(path: Path, folder: Path) -> Path:
     settings.write_text(settings.read_text() + "\n# of the later version\n")
     made = folder / "newer.deb"
     subprocess.run(
-        ["dpkg-deb", "--root-owner-group", "--build", tree, made], check=True, stdout=subprocess.PIPE
+        ["dpkg-deb", "--root-owner-group", "-Zgzip", "-z1", "--build", tree, made],
+        check=True,
+        stdout=subprocess.PIPE,
     )
     return made
 
 
 READY = "ready: dns "
+UNIT = "usr/lib/systemd/system/exchange-resolver.service"
 
 
-def served(here: System, port: int, folder: Path) -> str:
-    """What the unit's program answers for a blocked name; its `ready` line."""
-    unit = (here.root / "usr/lib/systemd/system/exchange-resolver.service").read_text()
-    [start] = re.findall(r"^ExecStart=(.*)$", unit, re.MULTILINE)
-    words = start.replace("$OPTIONS", "").split()
-    with Program(here.words(*words), folder, name=f"served-{port}") as server:
-        server.wait_for(lambda: READY in (server.stdout() + server.stderr()), "ready")
-        told = here.run("dig", "@127.0.0.1", "-p", str(port), "+tries=1", "www.binance.com")
-        assert "status: NXDOMAIN" in told.stdout and "EDE: 1" in told.stdout, told.stdout
-        return next(line for line in (server.stdout() + server.stderr()).splitlines() if READY in line)
+def start_words(here: System, *more: str) -> list[str]:
+    """How the unit starts the program."""
+    [start] = re.findall(r"^ExecStart=(.*)$", (here.root / UNIT).read_text(), re.MULTILINE)
+    return [*start.replace("$OPTIONS", "").split(), *more]
+
+
+class Inside(Program):
+    """A program in a system; ended as systemd ends one, and only over when it is."""
+
+    def stop(self) -> int:
+        if self.is_running():
+            # The first is unshare(1), which waits for the other.
+            for pid in process_tree(self.pid)[1:2]:
+                os.kill(pid, signal.SIGTERM)
+            try:
+                return self.wait_for_end(60.0)
+            except subprocess.TimeoutExpired:
+                pass
+        return super().stop()
+
+
+def served(here: System, folder: Path, name: str, *more: str) -> Program:
+    """The program as the unit starts it."""
+    return Inside(here.words(*start_words(here, *more)), folder, name=name)
+
+
+def await_ready(server: Program) -> None:
+    server.wait_for(lambda: READY in (server.stdout() + server.stderr()), "ready", 120.0)
+    [line] = [line for line in (server.stdout() + server.stderr()).splitlines() if READY in line]
+    assert line.endswith("engine native"), line
+
+
+def ask(here: System, port: int, name: str = "www.binance.com", *more: str) -> str:
+    return here.run("dig", "@127.0.0.1", "-p", str(port), "+tries=1", "+time=10", *more, name).stdout
+
+
+def assert_answers(here: System, port: int) -> None:
+    """A blocked name is refused and says why; another one is asked of the upstream."""
+    for way in ("+notcp", "+tcp"):
+        told = ask(here, port, "www.binance.com", way)
+        assert "status: NXDOMAIN" in told and "EDE: 1" in told, told
+        told = ask(here, port, "hot.example.net", way)
+        assert "status: NOERROR" in told and "192.0.2.80" in told, told
+
+
+def set_up(here: System, port: int, upstream: int) -> Path:
+    """Settings for a port of this machine that is free, and an upstream on it."""
+    settings = here.root / "etc/exchange-resolver/resolver.yaml"
+    edited = re.sub(r"^  dns: .*$", f'  dns: ["127.0.0.1:{port}"]', settings.read_text(), flags=re.MULTILINE)
+    edited = re.sub(r"^  http: .*$", "  http: null", edited, flags=re.MULTILINE)
+    edited = re.sub(
+        r"^  servers: .*(\n    - .*)*$",
+        f'  servers: ["udp://127.0.0.1:{upstream}"]',
+        edited,
+        flags=re.MULTILINE,
+    )
+    settings.write_text(edited)
+    return settings
+
+
+def exposure(here: System) -> float:
+    """What systemd thinks of the unit: 0 is nothing exposed, 10 everything."""
+    words = ["systemd-analyze", "security", "--offline=yes", "--no-pager", "exchange-resolver.service"]
+    [said] = re.findall(r"Overall exposure level for .*: ([0-9.]+)", here.run(*words).stdout)
+    return float(said)
+
+
+def activated(here: System, folder: Path, port: int, kind: str) -> None:
+    """systemd's own program opens the socket, and starts the service at the first query, which is answered."""
+    listen = [*filter(None, [kind]), "--listen", f"127.0.0.1:{port}", "--fdname", "dns"]
+    words = here.words("systemd-socket-activate", *listen, *start_words(here))
+    with Inside(words, folder, name=f"activated{kind}") as server:
+        server.wait_for(lambda: "Listening on" in server.stderr(), "the socket")
+        told = ask(here, port, "www.binance.com", "+notcp" if kind else "+tcp", "+time=60")
+        assert "status: NXDOMAIN" in told, told + server.stderr()
+        await_ready(server)
+        assert "sockets were handed over" in server.stderr()
+        assert_answers(here, port)
+
+
+class Asking(threading.Thread):
+    """Somebody who asks all the time, and counts who was not answered."""
+
+    def __init__(self, port: int) -> None:
+        super().__init__(daemon=True)
+        self.asked = self.lost = 0
+        self.is_over = False
+        self._port = port
+
+    def run(self) -> None:
+        query = dns.message.make_query("www.binance.com", "A")
+        while not self.is_over:
+            self.asked += 1
+            try:
+                dns.query.udp(query, "127.0.0.1", port=self._port, timeout=10)
+            except dns.exception.DNSException:
+                self.lost += 1
+
+
+def upgraded(here: System, folder: Path, port: int, later: Path) -> None:
+    """Another version is installed under a server that serves, and then takes its place."""
+    asking = Asking(port)
+    with served(here, folder, "before") as old:
+        await_ready(old)
+        asking.start()
+        install(here, later)
+        assert old.is_running()
+        assert_answers(here, port)
+        with served(here, folder, "after", "--take-over") as new:
+            await_ready(new)
+            assert old.wait_for_end(60.0) == 0, old.stderr()
+            assert_answers(here, port)
+            seen = asking.asked
+            new.wait_for(lambda: asking.asked > seen + 20, "the new one's answers")
+            asking.is_over = True
+            asking.join(30.0)
+    assert asking.lost == 0 and asking.asked > 100, (asking.lost, asking.asked)
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(1800)
-def test_it_is_installed_serves_is_upgraded_and_purged(fresh: System, tmp_path: Path) -> None:
+def test_it_is_installed_serves_is_upgraded_while_it_serves_and_purged(fresh: System, tmp_path: Path) -> None:
+    before = fresh.files()
     made = package()
     install(fresh, made)
+    told = fresh.run("systemd-analyze", "verify", "exchange-resolver.service", "exchange-resolver.socket")
+    assert told.stdout + told.stderr == ""
+    assert exposure(fresh) <= 1.5
     port = free_port()
-    settings = fresh.root / "etc/exchange-resolver/resolver.yaml"
-    edited = re.sub(r"^  dns: .*$", f'  dns: ["127.0.0.1:{port}"]', settings.read_text(), flags=re.MULTILINE)
-    edited = re.sub(r"^  http: .*$", "  http: null", edited, flags=re.MULTILINE)
-    settings.write_text(edited)
-    assert fresh.run("exchange-resolver", "--version").stdout.startswith("exchange-resolver ")
-    fresh.run("exchange-resolver", "check")
-    fresh.run("man", "exchange-resolver")
-    fresh.run("logrotate", "--debug", "/etc/logrotate.d/exchange-resolver")
-    assert served(fresh, port, tmp_path).endswith("engine native")
-
-    install(fresh, newer(made, tmp_path))
+    with CountingUpstream() as upstream:
+        settings = set_up(fresh, port, upstream.port)
+        edited = settings.read_text()
+        assert fresh.run("exchange-resolver", "--version").stdout.startswith("exchange-resolver ")
+        fresh.run("exchange-resolver", "check")
+        fresh.run("man", "exchange-resolver")
+        fresh.run("logrotate", "--debug", "/etc/logrotate.d/exchange-resolver")
+        with served(fresh, tmp_path, "first") as server:
+            await_ready(server)
+            assert_answers(fresh, port)
+        activated(fresh, tmp_path, port, "--datagram")
+        activated(fresh, tmp_path, port, "")
+        upgraded(fresh, tmp_path, port, newer(made, tmp_path))
     assert settings.read_text() == edited, "an upgrade keeps the edits"
-    offered = settings.with_name("resolver.yaml.dpkg-dist")
-    assert "# of the later version" in offered.read_text()
-    assert served(fresh, port, tmp_path).endswith("engine native")
+    assert "# of the later version" in settings.with_name("resolver.yaml.dpkg-dist").read_text()
+    assert fresh.run("dpkg-query", "-W", "-f", "${Version}", "exchange-resolver").stdout.endswith("-2")
 
     key = settings.with_name("own.key")
     key.write_text("an operator's")
     fresh.run("dpkg", "--purge", "exchange-resolver")
-    # What man(1) formatted is man's own, and goes when it tidies up.
-    others = ("-not", "-path", "/proc/*", "-not", "-path", "/var/cache/man/*")
-    left = fresh.run("find", "/", "-xdev", "-name", "*exchange-resolver*", *others).stdout
-    assert left.split() == ["/etc/exchange-resolver"] and key.read_text() == "an operator's"
-    assert [path.name for path in key.parent.iterdir()] == ["own.key"]
+    kept = {"etc/exchange-resolver", "etc/exchange-resolver/own.key"}
+    assert fresh.files() - before == kept and key.read_text() == "an operator's"
+    assert before - fresh.files() == set()
 
 
 @pytest.mark.slow

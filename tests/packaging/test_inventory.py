@@ -11,7 +11,7 @@ import pytest
 from resolver import __version__
 from tests.packaging.tools import ROOT, backend, tool
 
-INVENTORY, CRATES = tool("inventory"), backend("crates")
+INVENTORY, CRATES, DASHBOARD = tool("inventory"), backend("crates"), backend("dashboard")
 
 
 def distribution(folder: Path, name: str, version: str, metadata: str = "", **files: str) -> Path:
@@ -31,6 +31,8 @@ def site(tmp_path: Path) -> Path:
     own = distribution(folder, "exchange_resolver", __version__, "Requires-Dist: acme>=1")
     (own / "sboms").mkdir()
     (own / "sboms" / "native-engine.cdx.json").write_text(native)
+    bundled = DASHBOARD.about_dashboard(built(tmp_path / "built-dashboard", ("preact", "11.2.0")))
+    (own / "sboms" / "dashboard.cdx.json").write_bytes(bundled["sboms/dashboard.cdx.json"])
     distribution(
         folder,
         "Acme_Lib",
@@ -56,6 +58,7 @@ def test_every_library_is_listed_once_with_its_version_and_licence(site: Path, t
         "pkg:pypi/acme-lib@1.2": [{"expression": "MIT"}],
         "pkg:pypi/acme@1.0": [{"license": {"name": "BSD License"}}],
         "pkg:cargo/rustls@0.23.1": [{"expression": "Apache-2.0 OR MIT"}],
+        "pkg:npm/preact@11.2.0": [{"expression": "MIT"}],
     }
 
 
@@ -67,17 +70,61 @@ def test_debians_packages_and_the_libraries_of_the_dashboard_are_listed_too(
     status.write_text(
         "Package: libc6\nVersion: 2.36\nArchitecture: amd64\nDescription: C library\n of GNU: it\n\n"
     )
-    lock = tmp_path / "lock.json"
-    packages = {
-        "": {},
-        "node_modules/preact": {"version": "11.2.0", "license": "MIT"},
-        "node_modules/typescript": {"version": "7.0.2", "dev": True},
-    }
-    lock.write_text(json.dumps({"packages": packages}))
-    made = bill(site, tmp_path, "--root", str(tmp_path / "root"), "--lock", str(lock))
+    made = bill(site, tmp_path, "--root", str(tmp_path / "root"))
     found = {part["purl"] for part in made["components"]}
     assert {"pkg:deb/debian/libc6@2.36?arch=amd64", "pkg:npm/preact@11.2.0"} <= found
-    assert not any("typescript" in purl for purl in found)
+
+
+def built(folder: Path, *libraries: tuple[str, str]) -> Path:
+    folder.mkdir()
+    listed = [{"name": name, "version": version, "license": "MIT"} for name, version in libraries]
+    (folder / "libraries.json").write_text(json.dumps(listed))
+    (folder / "licences.txt").write_text("The MIT License, of them all.")
+    return folder
+
+
+def test_what_the_dashboard_is_bundled_of_is_told_in_the_wheel(tmp_path: Path) -> None:
+    about = DASHBOARD.about_dashboard(built(tmp_path / "built", ("@a/b", "1.0"), ("preact", "11.2.0")))
+    listed = json.loads(about["sboms/dashboard.cdx.json"])["components"]
+    assert [part["purl"] for part in listed] == ["pkg:npm/%40a/b@1.0", "pkg:npm/preact@11.2.0"]
+    assert [part["licenses"] for part in listed] == [[{"expression": "MIT"}]] * 2
+    assert about["licenses/DASHBOARD"] == b"The MIT License, of them all."
+    assert DASHBOARD.about_dashboard(tmp_path / "none") == {}
+
+
+NOTICES = """<h1>Notices</h1><h3>\U0001f4e6 gimli-0.32.3</h3><p>License: MIT OR Apache-2.0</p><pre>Copyright &lt;x&gt;</pre>
+<h3>\U0001f4e6 windows-sys-0.60.2</h3><p>License: MIT</p>"""
+
+
+def test_what_the_compiler_puts_in_is_told_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    doc, libraries = tmp_path / "share/doc/rust", tmp_path / "lib"
+    (doc / "licenses").mkdir(parents=True)
+    libraries.mkdir()
+    (doc / "COPYRIGHT-library.html").write_text(NOTICES)
+    (doc / "licenses" / "MIT.txt").write_text("MIT, of Rust")
+    for name in ("std", "core", "gimli", "memchr", "getopts", "rustc_std_workspace_core"):
+        (libraries / f"lib{name}-0123456789abcdef.rlib").write_text("")
+    told = {
+        "-vV": "rustc 1.95.0\nrelease: 1.95.0\n",
+        "sysroot": f"{tmp_path}\n",
+        "target-libdir": f"{libraries}\n",
+    }
+    monkeypatch.setattr(CRATES, "_run", lambda words, _: told[words[2] if len(words) > 2 else words[1]])
+    found = CRATES.compilers_own("x86_64-unknown-linux-gnu", {})
+    assert [(one.name, one.version) for one in found if one.name != "zig-runtime"] == [
+        ("rust-std", "1.95.0"),
+        ("gimli", "0.32.3"),
+        ("memchr", "rust-1.95.0"),
+    ]
+    text = CRATES.licences(found).decode()
+    assert "rust-std 1.95.0 (MIT)\nmemchr rust-1.95.0 (MIT)\n\nMIT, of Rust" in text
+    assert "Copyright <x>" in text and "windows" not in text
+    purls = [part["purl"] for part in CRATES.components(found)]
+    assert purls[:3] == [
+        "pkg:generic/rust-std@1.95.0",
+        "pkg:cargo/gimli@0.32.3",
+        "pkg:generic/memchr@rust-1.95.0",
+    ]
 
 
 def test_what_a_library_needs_with_one_python_only_is_missed_there_and_nowhere_else(

@@ -129,13 +129,40 @@ def test_the_settings_of_the_chart_are_those_of_the_image(tmp_path: Path) -> Non
         jsonschema.validate(values | {"kind": "Pod"}, json.loads((CHART / "values.schema.json").read_text()))
 
 
-def rendered(*words: str) -> list[dict[str, Any]]:
+def assert_reachable(found: list[dict[str, Any]]) -> None:
+    """Whatever family the cluster has: the pod listens, its services have addresses, and it gets out."""
+    settings, problems = load_settings(IMAGE / "resolver.yaml")
+    assert settings is not None and not problems
+    assert {endpoint.address for endpoint in settings.listen.dns} == {"0.0.0.0", "::"}
+    assert settings.listen.http is not None and settings.listen.http.is_everywhere
+    services = [one["spec"]["ipFamilyPolicy"] for one in found if one["kind"] == "Service"]
+    assert services == ["PreferDualStack"] * 2
+    [rule] = of_kind(found, "NetworkPolicy")["spec"]["egress"]
+    out = {(port["port"], port["protocol"]) for port in rule["ports"]}
+    assert out == {(53, "UDP"), (53, "TCP"), (853, "TCP"), (443, "TCP")} and "to" not in rule
+    assert {upstream.port for upstream in settings.upstreams.servers} <= {port for port, _ in out}
+
+
+def test_pods_are_reached_over_either_family_and_reach_upstreams_and_lists() -> None:
+    assert_reachable(manifests())
+    values = yaml.safe_load((CHART / "values.yaml").read_text())
+    schema = json.loads((CHART / "values.schema.json").read_text())
+    for wrong in ([], [{"port": 0, "protocol": "TCP"}], [{"port": 53, "protocol": "QUIC"}]):
+        with pytest.raises(jsonschema.ValidationError):
+            jsonschema.validate(values | {"networkPolicy": {"egressPorts": wrong}}, schema)
+
+
+def template(*words: str, release: str = NEWEST, name: str = "office") -> subprocess.CompletedProcess[str]:
     program = shutil.which("helm") or (str(HELM) if HELM.exists() else None)
     if program is None:
         pytest.skip("helm is not installed")
-    told = subprocess.run(
-        [program, "template", "office", str(CHART), *words], capture_output=True, text=True, check=False
-    )
+    # Built from source it takes every cluster for an old one.
+    command = [program, "template", name, str(CHART), "--kube-version", release, *words]
+    return subprocess.run(command, capture_output=True, text=True, check=False)
+
+
+def rendered(*words: str, name: str = "office") -> list[dict[str, Any]]:
+    told = template(*words, name=name)
     assert told.returncode == 0, told.stderr
     return documents(told.stdout)
 
@@ -153,6 +180,16 @@ def test_what_the_chart_renders_is_what_kubernetes_takes(kind: str) -> None:
     workload["spec"]["template"]["spec"]["volumes"].pop()
     assert_guarded(workload)
     assert_together(found, workload)
+    assert_reachable(found)
+
+
+@pytest.mark.slow
+def test_the_chart_lets_pods_reach_ports_of_ones_own() -> None:
+    found = rendered(
+        "--set", "networkPolicy.egressPorts[0].port=5353,networkPolicy.egressPorts[0].protocol=UDP"
+    )
+    [rule] = of_kind(found, "NetworkPolicy")["spec"]["egress"]
+    assert {"port": 5353, "protocol": "UDP"} in rule["ports"]
 
 
 @pytest.mark.slow
@@ -172,9 +209,33 @@ def test_the_chart_carries_a_blocklist_as_it_is_written() -> None:
 
 @pytest.mark.slow
 def test_the_chart_refuses_a_value_that_it_does_not_know() -> None:
-    program = shutil.which("helm") or (str(HELM) if HELM.exists() else None)
-    if program is None:
-        pytest.skip("helm is not installed")
-    words = [program, "template", "office", str(CHART), "--set", "replica=3"]
-    told = subprocess.run(words, capture_output=True, text=True, check=False)
+    told = template("--set", "replica=3")
     assert told.returncode != 0 and "replica" in told.stderr
+
+
+@pytest.mark.slow
+def test_the_chart_refuses_a_cluster_that_is_too_old() -> None:
+    told = template(release="1.24")
+    assert told.returncode != 0 and "incompatible with Kubernetes v1.24" in told.stderr
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "words",
+    [
+        "networkPolicy.enabled=false,podDisruptionBudget.enabled=false",
+        "service.type=ClusterIP,kind=DaemonSet",
+        "service.type=NodePort,service.ipFamilyPolicy=SingleStack,existingConfigMap=mine",
+        "imagePullSecrets[0].name=pull,priorityClassName=system-node-critical,nodeSelector.disk=ssd",
+        "tolerations[0].operator=Exists,podAnnotations.example\\.org/a=b,service.annotations.example\\.org/a=b",
+    ],
+)
+def test_other_values_of_the_chart_make_what_kubernetes_takes(words: str) -> None:
+    assert_valid(rendered("--set", words))
+
+
+@pytest.mark.slow
+def test_the_longest_name_that_helm_takes_is_one_that_kubernetes_takes() -> None:
+    found = rendered(name="a" * 53)
+    assert_valid(found)
+    assert all(len(one["metadata"]["name"]) <= 63 for one in found)

@@ -9,7 +9,9 @@ import base64
 import csv
 import hashlib
 import io
+import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -20,9 +22,10 @@ import pytest
 
 from resolver import __version__
 from tests.fuzz.rig import IS_LONG
-from tests.packaging.tools import ROOT, backend, files_of_the_repository
+from tests.packaging.tools import ROOT, backend, files_of_the_repository, tool
 
-GRAFTING, WHEELS = backend("grafting"), backend("wheels")
+GRAFTING, WHEELS, SOURCES = backend("grafting"), backend("wheels"), backend("sources")
+FINDING = tool("wheel_of_source")
 
 TAGS = "cp311-abi3-manylinux_2_17_x86_64.manylinux2014_x86_64"
 
@@ -98,6 +101,87 @@ def assert_recorded(made: zipfile.ZipFile) -> None:
         assert (digest, length) == (f"sha256={hashed}", str(len(octets)))
 
 
+def test_further_files_are_laid_into_a_wheel_and_recorded(grafted: zipfile.ZipFile) -> None:
+    path = Path(str(grafted.filename))
+    GRAFTING.lay_in(path, {"licenses/DASHBOARD": b"MIT"})
+    with zipfile.ZipFile(path) as again:
+        assert again.read("exchange_resolver-1.2.dist-info/licenses/DASHBOARD") == b"MIT"
+        assert set(grafted.namelist()) < set(again.namelist())
+        assert_recorded(again)
+
+
+@pytest.fixture
+def sources(tmp_path: Path) -> Path:
+    root = tmp_path / "sources"
+    for path in ("resolver/a.py", "resolver/built/x.js", "native/core/src/lib.rs", "native/target/x.rs"):
+        (root / path).parent.mkdir(parents=True, exist_ok=True)
+        (root / path).write_text(path)
+    for path in ("packaging/wheels/wheels.py", "pyproject.toml", "README.md", "LICENSE"):
+        (root / path).parent.mkdir(parents=True, exist_ok=True)
+        (root / path).write_text(path)
+    return root
+
+
+def made_of(sources: Path, folder: Path) -> Path:
+    """A wheel as the build makes it."""
+    folder.mkdir(exist_ok=True)
+    packed = {path: (sources / path).read_text() for path in ("resolver/a.py", "resolver/built/x.js")}
+    about = {f"exchange_resolver-1.2.dist-info/{SOURCES.RECORD}": SOURCES.digest(sources) + "\n"}
+    return wheel(folder, f"exchange_resolver-1.2-{TAGS}.whl", packed | about)
+
+
+def test_a_wheel_of_these_sources_is_taken(
+    sources: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    made = made_of(sources, tmp_path / "dist")
+    (sources / "native/target/x.rs").write_text("what a build leaves")
+    (sources / "resolver/__pycache__").mkdir()
+    (sources / "resolver/__pycache__/a.pyc").write_text("")
+    assert FINDING.main(tmp_path / "dist", "x86_64", sources) == 0
+    assert capsys.readouterr().out == f"{made}\n"
+    assert FINDING.main(tmp_path / "dist", "aarch64", sources) == 1
+
+
+@pytest.mark.parametrize(
+    ("path", "text", "why"),
+    [
+        ("resolver/a.py", "changed", "resolver/a.py is another"),
+        ("resolver/new.py", "new", "resolver/new.py is not in it"),
+        ("resolver/a.py", None, "resolver/a.py is in it, and not here"),
+        ("native/core/src/lib.rs", "changed", "its engine was built of other sources"),
+        ("native/core/src/new.rs", "new", "its engine was built of other sources"),
+        ("pyproject.toml", "changed", "its engine was built of other sources"),
+    ],
+)
+def test_a_wheel_of_other_sources_is_not_taken_and_said_why(
+    sources: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], path: str, text: str | None, why: str
+) -> None:
+    made_of(sources, tmp_path / "dist")
+    if text is None:
+        (sources / path).unlink()
+    else:
+        (sources / path).write_text(text)
+    assert FINDING.main(tmp_path / "dist", "x86_64", sources) == 1
+    told = capsys.readouterr()
+    assert told.out == "" and f"is not of these sources: {why}" in told.err
+
+
+def test_a_file_that_is_no_wheel_is_not_taken(
+    sources: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    made = made_of(sources, tmp_path / "dist")
+    made.write_text("half")
+    assert FINDING.main(tmp_path / "dist", "x86_64", sources) == 1
+    assert "File is not a zip file" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("script", ["deb/build.sh", "container/make-rootfs.sh"])
+def test_packages_are_made_of_the_wheel_of_these_sources(script: str) -> None:
+    text = (ROOT / "packaging" / script).read_text()
+    assert 'wheel=$(packaging/wheel.sh "$venv" "$machine")' in text and "ls dist" not in text
+    assert "ls dist" not in (ROOT / "Makefile").read_text()
+
+
 @pytest.fixture
 def tools(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Where a test lays the only programs that are found."""
@@ -133,6 +217,7 @@ def fake_pure(monkeypatch: pytest.MonkeyPatch, folder: Path) -> None:
         return "pure.whl"
 
     monkeypatch.setattr(WHEELS.build_meta, "build_wheel", build)
+    monkeypatch.setattr(WHEELS, "about_dashboard", lambda _: {})
 
 
 def test_where_rust_lacks_the_target_it_says_so_and_gives_the_pure_wheel(
@@ -196,6 +281,9 @@ def test_the_pure_wheel_holds_the_whole_program_and_nothing_else(tmp_path: Path)
         shutil.copyfile(ROOT / path, tree / path)
     if (ROOT / "resolver/dashboard/built").exists():
         shutil.copytree(ROOT / "resolver/dashboard/built", tree / "resolver/dashboard/built")
+    # A build of before, with a module that is gone since.
+    (tree / "build/lib/resolver").mkdir(parents=True)
+    (tree / "build/lib/resolver/gone.py").write_text("")
     code = f"import wheels; print(wheels.build_wheel({str(tmp_path)!r}, {{'engine': 'python'}}))"
     told = subprocess.run(
         [sys.executable, "-c", code],
@@ -210,6 +298,35 @@ def test_the_pure_wheel_holds_the_whole_program_and_nothing_else(tmp_path: Path)
     with zipfile.ZipFile(tmp_path / name) as made:
         assert_complete(made)
         assert not any(each.startswith("resolver_native/") for each in made.namelist())
+        assert "resolver/gone.py" not in made.namelist()
+        about = f"exchange_resolver-{__version__}.dist-info"
+        has_dashboard = (ROOT / "resolver/dashboard/built/libraries.json").exists()
+        assert (f"{about}/sboms/dashboard.cdx.json" in made.namelist()) == has_dashboard
+
+
+def assert_told(whole: zipfile.ZipFile) -> None:
+    """Every crate that the module's own messages name is in its list, and has a licence text."""
+    about = f"exchange_resolver-{__version__}.dist-info"
+    bill = json.loads(whole.read(f"{about}/sboms/native-engine.cdx.json"))
+    listed = {f"{part['name']}-{part['version']}" for part in bill["components"]}
+    texts = whole.read(f"{about}/licenses/NATIVE-ENGINE").decode()
+    module = whole.read("resolver_native/resolver_native.abi3.so")
+    # Panics tell where they come from: .../registry/src/INDEX/NAME-VERSION/src/file.rs
+    found = {name.decode() for name in re.findall(rb"registry/src/[^/]+/([A-Za-z0-9_.+-]+)/", module)}
+    assert len(found) > 10 and found - listed == set()
+    names = {part["name"] for part in bill["components"]}
+    assert names >= {
+        "rustls",
+        "tokio",
+        "aws-lc-sys",
+        "aws-lc-rs",
+        "pyo3",
+        "rust-std",
+        "hashbrown",
+        "zig-runtime",
+    }
+    untold = [part for part in bill["components"] if f"{part['name']} {part['version']} (" not in texts]
+    assert untold == []
 
 
 @pytest.mark.slow
@@ -230,7 +347,7 @@ def test_all_that_pip_installs_is_built_and_the_wheel_gives_the_native_engine_wi
         assert_complete(whole)
         names = whole.namelist()
         assert "resolver_native/resolver_native.abi3.so" in names
-        assert {name.rpartition("/")[2] for name in names} >= {"native-engine.cdx.json", "NATIVE-ENGINE"}
+        assert_told(whole)
     subprocess.run([sys.executable, "-m", "venv", tmp_path / "empty"], check=True)
     python = str(tmp_path / "empty" / "bin" / "python")
     bare = {"PATH": str(tmp_path / "empty" / "bin"), "HOME": str(tmp_path)}

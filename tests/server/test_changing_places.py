@@ -20,6 +20,7 @@ from resolver.server.handing import DOOR, HandingFailed, door_in, new_socket
 from resolver.server.predecessor import Predecessor, TakeoverFailed, _take_sockets, find_predecessor
 from resolver.server.refusal import CannotStart
 from resolver.server.successor import Door
+from resolver.supervision import Supervisor
 
 
 def played(test: Callable[..., Coroutine[object, object, None]]) -> Callable[..., None]:
@@ -35,7 +36,7 @@ def played(test: Callable[..., Coroutine[object, object, None]]) -> Callable[...
 class House:
     """A server's side: a socket, and what happened at its door."""
 
-    def __init__(self, folder: Path, sockets: int = 1) -> None:
+    def __init__(self, folder: Path, sockets: int = 1, ends_with: str = "") -> None:
         self.socks = [bind_udp(SocketAddress("127.0.0.1", 0)) for _ in range(sockets)]
         self.shared: list[bool] = []
         self.successors: list[int] = []
@@ -46,6 +47,7 @@ class House:
             share=self.shared.append,
             write_snapshot=self.write_snapshot,
             on_serving=self.successors.append,
+            ends_with=ends_with,
         )
 
     async def write_snapshot(self) -> str:
@@ -335,3 +337,58 @@ async def test_what_must_not_run_twice_waits_for_the_end_of_the_one_before(tmp_p
         await until(lambda: moved, "it moves in")
         await changeover.close()
         leave(guest)
+
+
+@played
+async def test_who_would_end_with_this_server_may_not_take_its_place(tmp_path: Path) -> None:
+    here = House(tmp_path, ends_with="this is process 1 of its container")
+    here.door.open()
+    with pytest.raises(TakeoverFailed, match=r"process 1 of its container.*start a new container"):
+        await come(tmp_path)
+    assert here.shared == [] and here.successors == []
+    here.door.close()
+    here.socks[0].close()
+
+
+@played
+async def test_one_of_another_container_may_take_its_place(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("resolver.server.successor.peer_of", lambda _: 0)
+    here = House(tmp_path, ends_with="this is process 1 of its container")
+    here.door.open()
+    leave(await come(tmp_path))
+    await until(lambda: here.shared == [True, False], "it came and went")
+    here.door.close()
+    here.socks[0].close()
+
+
+class Deaf(Supervisor):
+    """One that hears who serves at the third time."""
+
+    def __init__(self) -> None:
+        super().__init__({})
+        self.told: list[int] = []
+
+    def main_is(self, pid: int, patience_s: float = 0.0) -> bool:
+        self.told.append(pid)
+        return len(self.told) == 3
+
+
+@played
+async def test_a_server_ends_when_its_supervisor_knows_who_serves(tmp_path: Path) -> None:
+    deaf = Deaf()
+    changeover = Changeover(Arrival(supervisor=deaf), tmp_path, asyncio.get_running_loop())
+    retired: list[bool] = []
+    changeover.on_retired = lambda: retired.append(True)
+
+    async def nothing() -> str:
+        return ""
+
+    changeover.open_door(nothing)
+    guest = await come(tmp_path)
+    guest.retire()
+    await until(lambda: retired, "it reads no more at once")
+    await changeover.close()
+    assert deaf.told == [os.getpid()] * 3
+    leave(guest)
