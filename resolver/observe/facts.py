@@ -31,6 +31,7 @@ REMARK_TOPICS: Final = (
     "lists",
     "policy",
     "query_records",
+    "streams",
     "upstreams",
 )
 """What a remark may be about."""
@@ -255,6 +256,11 @@ class ForwardingFacts:
 STREAM_TRANSPORTS: Final = ("tcp", "tls", "https")
 """Over which clients have connections."""
 
+LISTENING: Final = tuple(
+    (transport, engine) for transport in ("udp", *STREAM_TRANSPORTS) for engine in ("native", "python")
+)
+"""What an address may be listened on over, and which engine may serve it."""
+
 
 @dataclass(slots=True, frozen=True)
 class ConnectionFacts:
@@ -267,6 +273,8 @@ class ConnectionFacts:
     http: int = 0
     by_transport: Mapping[str, int] = field(default_factory=lambda: dict.fromkeys(STREAM_TRANSPORTS, 0))
     """Those of `tcp`, each transport apart."""
+    addresses: Mapping[tuple[str, str], int] = field(default_factory=lambda: dict.fromkeys(LISTENING, 0))
+    """Listened on now: one of `LISTENING` -> how many."""
 
 
 @dataclass(slots=True, frozen=True)
