@@ -460,9 +460,9 @@ class Facts:
     """Exchanges in force that soon end."""
     reloads: ReloadFacts = ReloadFacts()
     clock_doubt: str = ""
+    """One of `CLOCK_DOUBTS`; empty: the clock is believed."""
     paused_until: float = 0.0
     """Unix seconds at which filtering goes on; 0: it is not paused."""
-    """One of `CLOCK_DOUBTS`; empty: the clock is believed."""
     history: HistoryFacts = HistoryFacts()
     hit_history: HitHistoryFacts = HitHistoryFacts()
     lists: tuple[ListFacts, ...] = ()
@@ -483,6 +483,8 @@ class Facts:
     log_lines_dropped: int = 0
     sinks: tuple[SinkFacts, ...] = ()
     """Readers of query records."""
+    records_left_out: int = 0
+    """Those that the API does not show, for too many came in their second."""
     audit: AuditFacts = field(default_factory=AuditFacts)
     acknowledged: tuple[AcknowledgeFacts, ...] = ()
     """Lists whose records are acknowledged."""

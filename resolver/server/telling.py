@@ -177,6 +177,7 @@ class Telling:
             event_loop_stalls=0 if forwarder is None else forwarder.stalls,
             log_lines_dropped=self._log_writer.dropped,
             sinks=() if self._records is None else self._records.facts(),
+            records_left_out=0 if self._records is None else self._records.left_out,
         )
         return self._http_side.told_of(self._beside.told_of(self._encryption.told_of(facts, native)))
 

@@ -213,6 +213,7 @@ FULL = Facts(
             unproved=3310,
         ),
     ),
+    records_left_out=3106,
     suggestions={"open": 3103, "weak": 3104, "dismissed": 3105},
     block_page=BlockPageFacts(
         is_up=True,
