@@ -275,7 +275,7 @@ class Connection(asyncio.Protocol):
     def _have_turn(self, transport: asyncio.Transport) -> None:
         self._is_in_turn = True
         try:
-            has_message = self._answer_messages()
+            has_message = self._answer_messages(self._host.clock.now())
         finally:
             self._is_in_turn = False
         if self._transport is None:
@@ -292,10 +292,11 @@ class Connection(asyncio.Protocol):
         if self._buffer or self._arrived or self.place.octets or transport.get_write_buffer_size():
             self._account()
 
-    def _answer_messages(self) -> bool:
-        """Answer what is here, within the turn's bounds; whether a whole message is left."""
-        buffer, place, clock = self._buffer, self.place, self._host.clock
-        now = began = clock.now()
+    def _answer_messages(self, began: float) -> bool:
+        """Answer what is here, within the bounds of a turn that `began` now; whether a whole message is
+        left."""
+        buffer, place = self._buffer, self.place
+        now = began
         start = messages = self._turn_octets = 0
         has_message = False
         while self._transport is not None:
@@ -320,8 +321,7 @@ class Connection(asyncio.Protocol):
             start += 2 + length
             messages += 1
             self._turn_octets += length
-            self._answer(octets, now, self.peer)
-            now = clock.now()
+            now = self._answer(octets, now, self.peer)
         del buffer[:start]
         if messages:
             place.quiet_since = now
@@ -359,8 +359,11 @@ class Connection(asyncio.Protocol):
 
     # Its answers.
 
-    def _answer(self, octets: bytes, now: float, peer: Peer, request: object = None) -> None:
-        """Answer a query, or ask on.  `request`: what it came in, where one connection has several."""
+    def _answer(self, octets: bytes, now: float, peer: Peer, request: object = None) -> float:
+        """Answer a query, or ask on; when that was done.
+
+        `request`: what it came in, where one connection has several.
+        """
         host = self._host
         try:
             word = (
@@ -373,19 +376,21 @@ class Connection(asyncio.Protocol):
             elif word in (ASK, PUNT):
                 outcome = host.service.answer_punted(octets, peer, now, now)
             else:
-                return
+                return host.clock.now()
         except Exception:
             # A defect of ours must cost one query, not the connection; it is counted and shown.
             host.reporter.count_defect(_log, "answer_now", octets)
             # A request must come to an end all the same.
             self._refuse(request, close=False)
-            return
+            return host.clock.now()
         if isinstance(outcome, Ask):
             host.lend(self.place, len(octets))
             outcome.route = StreamRoute(self, request)
             host.service.resolve(outcome, _on_resolved)
-            return
-        self._settle(octets, outcome, host.clock.now() - now, peer, request)
+            return host.clock.now()
+        done = host.clock.now()
+        self._settle(octets, outcome, done - now, peer, request)
+        return done
 
     def _answer_natively(
         self, native_gates: NativeGates, octets: bytes, now: float, peer: Peer, request: object

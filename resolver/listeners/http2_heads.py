@@ -97,7 +97,7 @@ class _Table(HeaderTable):
     @maxsize.setter
     def maxsize(self, newmax: int) -> None:
         self.changes += 1
-        HeaderTable.maxsize.__set__(self, newmax)
+        HeaderTable.maxsize.fset(self, newmax)  # type: ignore[attr-defined]
 
 
 class HeadDecoder(Decoder):

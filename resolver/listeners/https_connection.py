@@ -86,13 +86,12 @@ class HttpsConnection(TlsConnection):
             self._flush()
         super().sweep(now, idle_s)
 
-    def _answer_messages(self) -> bool:
-        self._unseal_arrived()
+    def _answer_messages(self, began: float) -> bool:
+        began = self._unseal_arrived(began)
         if self._transport is None or not self._session.is_established:
             return False
         if self._http is None:
             self._http = self._begin()
-        began = self._host.clock.now()
         try:
             has_more = self._answer_requests(self._http, began)
         except HttpBroken as broken:

@@ -88,28 +88,33 @@ class TlsConnection(Connection):
     def _is_owed_octets(self) -> bool:
         return not self._session.is_established or super()._is_owed_octets()
 
-    def _answer_messages(self) -> bool:
-        self._unseal_arrived()
-        return super()._answer_messages()
+    def _answer_messages(self, began: float) -> bool:
+        return super()._answer_messages(self._unseal_arrived(began))
 
-    def _unseal_arrived(self) -> None:
-        """Read what arrived; a handshake takes its part of the round, too."""
-        if self._arrived and self._transport is not None:
-            began = self._host.clock.now()
-            self._unseal(self._transport)
-            self._host.turns.spend(self._host.clock.now() - began)
+    def _unseal_arrived(self, began: float) -> float:
+        """Read what arrived; from when on the time belongs to what is answered."""
+        if not self._arrived or self._transport is None:
+            return began
+        was_established = self._session.is_established
+        self._unseal(self._transport)
+        if was_established:
+            return began
+        # A handshake takes its part of the round, too, but is no part of an answer's time.
+        now = self._host.clock.now()
+        self._host.turns.spend(now - began)
+        return now
 
     def _unseal(self, transport: asyncio.Transport) -> None:
         """Read what arrived, and send what TLS itself has to say to it."""
         session = self._session
         was_established = session.is_established
-        sealed = bytes(self._arrived)
-        self._arrived.clear()
         try:
-            received = session.receive(sealed)
+            received = session.receive(self._arrived)
         except ssl.SSLError as error:
+            self._arrived.clear()
             self._break_off(transport, error)
             return
+        self._arrived.clear()
         if octets := session.outgoing():
             if not self._group:
                 self._group = group_of(octets)
