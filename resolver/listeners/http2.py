@@ -119,6 +119,7 @@ class Http2Session:
                 normalize_outbound_headers=False,
             ),
             header_octets_max,
+            names,
         )
         values = {
             SettingCodes.MAX_CONCURRENT_STREAMS: streams_max,
@@ -323,7 +324,6 @@ class Http2Session:
             self._highest = stream
             raise HttpBroken(BROKEN)
         head = Head(headers, named, self._names)
-        self._h2.decoder.keep(head)
         self._begin(stream, head, arrived, now, has_ended=event.stream_ended is not None)
 
     def _begin(self, stream: int, head: Head, arrived: list[Arrived], now: float, *, has_ended: bool) -> None:

@@ -3,7 +3,8 @@
 Knows: which headers are well formed, what a head asks, HPACK's table as far as it says that a block means
 what it meant before.  Does not know: frames, streams, bodies, answers.
 Theory: a client repeats its head, and from the second time on the block of it is the same few octets.  As
-long as nothing was put into the table these mean the same, so what they said is kept with them.
+long as nothing was put into the table these mean the same, so what they said is kept with them.  A block can
+be read once, for reading it changes the table: what the library has to look at besides it finds read.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
+from hpack.exceptions import HPACKError
 from hpack.hpack import Decoder
 from hpack.table import HeaderTable
 
@@ -103,36 +105,60 @@ class _Table(HeaderTable):
 class HeadDecoder(Decoder):
     """The library's decoder, which knows heads again."""
 
-    def __init__(self, head_octets_max: int) -> None:
+    def __init__(self, head_octets_max: int, names: ClientNames) -> None:
         super().__init__(max_header_list_size=head_octets_max)
         self.header_table: _Table = _Table()
         self.known: dict[bytes, Head] = {}
         """By what is said of them in HPACK; true until the table changes."""
-        self._last: bytes | None = None
-        """The last block, if it can be known again."""
+        self._names = names
+        self._ahead: tuple[bytes, Iterable[Any] | Exception] | None = None
+        """A block that was read here already, for the library, and what came of it: it can be read once."""
+
+    def head_of(self, block: bytes) -> Head | None:
+        """What the whole block of a request's head says; None: the library must look at it, as the next."""
+        known = self.known.get(block)
+        if known is not None:
+            return known
+        changes = self.header_table.changes
+        try:
+            headers = list(super().decode(block, raw=True))
+        except (HPACKError, IndexError, TypeError, UnicodeDecodeError) as error:
+            # Those that the library expects.
+            self._ahead = block, error
+            return None
+        has_changed = self.header_table.changes != changes
+        if has_changed:
+            self.known.clear()
+        named = named_in(headers)
+        if named is None or not _is_plain_length(headers, named.get(b"content-length")):
+            self._ahead = block, headers
+            return None
+        head = Head(headers, named, self._names)
+        if (
+            not has_changed
+            and sum(len(name) + len(value) for name, value in headers) <= KNOWN_HEAD_OCTETS_MAX
+        ):
+            if len(self.known) >= KNOWN_HEADS_MAX:
+                self.known.clear()
+            self.known[block] = head
+        return head
 
     def decode(self, data: bytes, raw: bool = False) -> Iterable[Any]:
-        """See `hpack.Decoder`; of a head that is known: what was read out of it."""
-        known = self.known.get(data)
-        if known is not None:
-            return known.headers
-        before = self.header_table.changes
+        """See `hpack.Decoder`."""
+        ahead, self._ahead = self._ahead, None
+        if ahead is not None and ahead[0] == data:
+            if isinstance(ahead[1], Exception):
+                raise ahead[1]
+            return ahead[1]
+        changes = self.header_table.changes
         headers = super().decode(data, raw)
-        if self.header_table.changes == before:
-            self._last = bytes(data)
-        else:
-            self._last = None
+        if self.header_table.changes != changes:
             self.known.clear()
         return headers
 
-    def keep(self, head: Head) -> None:
-        """Know the head again that was read out of the last block."""
-        block, self._last = self._last, None
-        if (
-            block is None
-            or sum(len(name) + len(value) for name, value in head.headers) > KNOWN_HEAD_OCTETS_MAX
-        ):
-            return
-        if len(self.known) >= KNOWN_HEADS_MAX:
-            self.known.clear()
-        self.known[block] = head
+
+def _is_plain_length(headers: Sequence[tuple[bytes, bytes]], length: bytes | None) -> bool:
+    """Whether the length is said once, in few digits, or not at all."""
+    return length is None or (
+        length.isdigit() and len(length) < 10 and sum(name == b"content-length" for name, _ in headers) == 1
+    )

@@ -2,10 +2,10 @@
 
 Knows: the library's connection and streams from inside.  Does not know: DNS, what a request asks, what a
 client may have open.
-Theory: a request is a head that its client has sent before, perhaps one small frame with a body, and an
-answer that fits into the client's windows.  The library makes a dozen objects of that, and events that nobody
-looks at.  Here it is a few assignments, behind which the library finds its own state as if it had done all of
-it.  Whatever is not so is its own affair: each of these says no then, and has changed nothing.
+Theory: a request is one frame with its head, perhaps a small one with a body, and an answer that fits into
+the client's windows.  The library makes a dozen objects of that, and events that nobody looks at.  Here it is
+a few assignments, behind which the library finds its own state as if it had done all of it.  Whatever is not
+so is its own affair: each of these says no then, and has changed nothing that it would not find again.
 `tests/listeners/test_http2_short.py` holds both ways to the same answers.
 """
 
@@ -14,10 +14,11 @@ from __future__ import annotations
 from typing import Final
 
 from h2.config import H2Configuration
-from h2.connection import AllowedStreamIDs, H2Connection
+from h2.connection import AllowedStreamIDs, ConnectionState, H2Connection
 from h2.stream import StreamClosedBy, StreamState
 from hyperframe.frame import WindowUpdateFrame
 
+from resolver.flow.client_names import ClientNames
 from resolver.listeners.http2_heads import Head, HeadDecoder
 from resolver.listeners.http2_sent import DATA, END_HEADERS, END_STREAM, HEADERS, frame
 
@@ -35,17 +36,23 @@ class ShortConnection(H2Connection):
 
     decoder: HeadDecoder
 
-    def __init__(self, config: H2Configuration, head_octets_max: int) -> None:
+    def __init__(self, config: H2Configuration, head_octets_max: int, names: ClientNames) -> None:
         super().__init__(config)
-        self.decoder = HeadDecoder(head_octets_max)
+        self.decoder = HeadDecoder(head_octets_max, names)
 
     def begin(self, stream_id: int, block: bytes, *, ends: bool) -> Head | None:
-        """A request has come whose head is known; None: it is not, or the stream is not a new one.
+        """A request has come, and this is its whole head; None: the library must look at it, as the next.
 
         `ends`: no body follows.
         """
-        head = self.decoder.known.get(block)
-        if head is None or stream_id <= self.highest_inbound_stream_id or not stream_id & 1:
+        if (
+            stream_id <= self.highest_inbound_stream_id
+            or not stream_id & 1
+            or self.state_machine.state is not ConnectionState.SERVER_OPEN  # before the first of them
+        ):
+            return None
+        head = self.decoder.head_of(block)
+        if head is None:
             return None
         stream = self._begin_new_stream(stream_id, AllowedStreamIDs.ODD)
         stream._expected_content_length = head.content_length

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import pytest
 from hpack import Encoder
 
-from resolver.listeners.http import BROKEN, MEDIA_TYPE, Arrived, HttpBroken
+from resolver.listeners.http import BROKEN, MEDIA_TYPE, OVER_HEADERS, Arrived, HttpBroken
 from resolver.listeners.http2 import Http2Session
 from resolver.listeners.http2_frames import PREFACE
 from resolver.listeners.http2_heads import KNOWN_HEAD_OCTETS_MAX, KNOWN_HEADS_MAX
@@ -40,7 +40,7 @@ class Raw:
     """A client that says frames, and a session."""
 
     def __init__(self, *, is_short: bool = True) -> None:
-        self.session = Http2Session(streams_max=20, header_octets_max=16_384)
+        self.session = Http2Session(streams_max=20, header_octets_max=1_500)
         if not is_short:
             self.session._take_shortly = lambda *_: None  # type: ignore[method-assign]
             self.session._h2.answer = lambda *_: b""  # type: ignore[method-assign]
@@ -95,7 +95,9 @@ def chatter(seed: int) -> tuple[list[bytes], list[int]]:
         if odd < 0.75:
             headers, bodies = chance.choice(heads)
             if chance.random() < 0.1:
-                headers = [*headers, (b"x-a", b"%d" % number)]
+                value = b"%d" % number
+                wrong = [(b"x-a", b"\n"), (b"x-a", b"y" * 1_400), (b"content-length", b"x"), (b"Te", b"1")]
+                headers = [*headers, chance.choice(wrong) if is_wrong else (b"x-a", value)]
             flags = chance.choice((WHOLE, WHOLE, WHOLE | WEIGHED, WHOLE | PADDED, WHOLE | END))
             block = encoder.encode(headers)
             if flags & WEIGHED:
@@ -174,8 +176,9 @@ def test_the_comparison_sees_both_ways_and_broken_connections(monkeypatch: pytes
 
     monkeypatch.setattr(ShortConnection, "begin", noting)
     ends = [heard(seed, is_short=True)[-2:] for seed in range(40)]
-    assert taken.count(True) > 100 and taken.count(False) > 100
-    assert 3 <= sum(BROKEN in end for end in ends) <= 30
+    assert taken.count(True) > 400 and taken.count(False) > 20
+    assert 5 <= sum(BROKEN in end for end in ends) <= 30
+    assert sum(OVER_HEADERS in end for end in ends) >= 1
 
 
 # What is known again.
