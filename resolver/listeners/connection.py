@@ -110,6 +110,8 @@ class Connection(asyncio.Protocol):
         self._is_reading_paused = False
         self._is_client_slow = False
         self._turn_octets = 0
+        self._unsent: list[bytes] = []
+        """Answers of the turn that goes on: they leave in one write."""
         self._is_head_due = bool(host.identities.proxies)
         """Whether what a proxy puts before everything else may still come."""
 
@@ -192,6 +194,7 @@ class Connection(asyncio.Protocol):
         if transport is not None:
             self._arrived.clear()
             self._buffer.clear()
+            self._unsent.clear()
             transport.abort()
             self._host.forget(self)
 
@@ -324,6 +327,8 @@ class Connection(asyncio.Protocol):
             now = self._answer(octets, now, self.peer)
         del buffer[:start]
         if messages:
+            self._send()
+            now = self._host.clock.now()
             place.quiet_since = now
             if not self._is_client_slow:
                 place.slow_since = NEVER
@@ -426,8 +431,21 @@ class Connection(asyncio.Protocol):
         self._reply(request, octets[:2] + outcome.tail)
 
     def _reply(self, request: object, message: bytes) -> None:
-        """Send an answer; `request`: see `_answer`."""
-        self._write(len(message).to_bytes(2, "big") + message)
+        """Send an answer, at the end of the turn; `request`: see `_answer`."""
+        octets = len(message).to_bytes(2, "big") + message
+        if self._is_in_turn:
+            self._turn_octets += len(octets)
+            self._unsent.append(octets)
+        else:
+            self._write(octets)
+
+    def _send(self) -> None:
+        """Send what this turn has answered."""
+        unsent = self._unsent
+        if unsent:
+            octets = unsent[0] if len(unsent) == 1 else b"".join(unsent)
+            unsent.clear()
+            self._write(octets)
 
     def _refuse(self, request: object, *, close: bool) -> None:
         """A query gets no answer."""
@@ -436,6 +454,7 @@ class Connection(asyncio.Protocol):
 
     def _close_behind_answers(self) -> None:
         """Close with nothing more but what was answered before."""
+        self._send()
         transport = self._transport
         if transport is not None:
             self._arrived.clear()
@@ -446,7 +465,6 @@ class Connection(asyncio.Protocol):
     def _write(self, octets: bytes) -> None:
         """Send what has its framing already."""
         if self._transport is not None and not self._transport.is_closing():
-            self._turn_octets += len(octets)
             self._transport.write(octets)
 
     def _owes(self) -> bool:

@@ -157,7 +157,6 @@ class TlsConnection(Connection):
         transport = self._transport
         if transport is None or transport.is_closing():
             return
-        self._turn_octets += len(octets)
         try:
             transport.write(self._session.seal(octets))
         except ssl.SSLError as error:
