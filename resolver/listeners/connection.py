@@ -301,18 +301,21 @@ class Connection(asyncio.Protocol):
         buffer, place = self._buffer, self.place
         now = began
         start = messages = self._turn_octets = 0
+        size = len(buffer)
         has_message = False
         while self._transport is not None:
-            left = len(buffer) - start
-            length = int.from_bytes(buffer[start : start + 2], "big")
-            has_message = left >= 2 + length and left >= 2
-            if has_message and length < QUERY_OCTETS_MIN:
+            length = buffer[start] << 8 | buffer[start + 1] if size - start >= 2 else size
+            has_message = size - start >= 2 + length
+            if not has_message:
+                break
+            if length < QUERY_OCTETS_MIN:
                 # Its framing cannot be trusted; open questions are still answered.
                 self._host.reporter.count_drop("tcp_short_message")
                 self._is_ending = True
-                start = len(buffer)
+                start = size
                 has_message = False
-            if not has_message or ((self._is_client_slow or place.open_questions) and not self._may_answer()):
+                break
+            if (self._is_client_slow or place.open_questions) and not self._may_answer():
                 break
             if messages and (
                 now - began >= TURN_S_MAX

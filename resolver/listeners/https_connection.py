@@ -66,6 +66,8 @@ class HttpsConnection(TlsConnection):
         self._side = host.http
         self._http: HttpSession | None = None
         """From the handshake on."""
+        self._is_proxys = False
+        """Whether it may speak for others; known with it."""
 
     def held_octets(self) -> int:
         """See `limits.Holder`."""
@@ -106,6 +108,7 @@ class HttpsConnection(TlsConnection):
 
     def _begin(self) -> HttpSession:
         side, names = self._side, self._host.identities.names
+        self._is_proxys = self.peer.address in self._host.identities.trusted_proxies
         if self._session.protocol == "h2":
             return Http2Session(
                 streams_max=side.streams_max, header_octets_max=side.header_octets_max, names=names
@@ -175,7 +178,7 @@ class HttpsConnection(TlsConnection):
         """Who asks: who is connected, or whom a trusted proxy names.  Raises BadForwarded."""
         own, identities = self.peer, self._host.identities
         address = own.address
-        if address in identities.trusted_proxies:
+        if self._is_proxys:
             forwarded, listed = (
                 [value for name, value in request.headers if name == wanted]
                 for wanted in (b"forwarded", b"x-forwarded-for")
