@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import pytest
 from hpack import Encoder
 
-from resolver.listeners.http import BROKEN, MEDIA_TYPE, OVER_HEADERS, Arrived, HttpBroken
+from resolver.listeners.http import BROKEN, MEDIA_TYPE, OVER_HEADERS, STALL_S, Arrived, HttpBroken
 from resolver.listeners.http2 import Http2Session
 from resolver.listeners.http2_frames import PREFACE
 from resolver.listeners.http2_heads import KNOWN_HEAD_OCTETS_MAX, KNOWN_HEADS_MAX
@@ -154,8 +154,13 @@ def heard(seed: int, *, is_short: bool) -> list[object]:
             arrived = client.arrived.pop(chance.randrange(len(client.arrived)))
             body = chance.choice((ANSWER, ANSWER, ANSWER + bytes(400), ANSWER + bytes(20_000)))
             message = b"" if arrived.status else body
+            if chance.random() < 0.1:
+                client.session.reset(arrived.request)
+                continue
             client.session.answer(arrived.request, arrived.status or 200, message, b"Mon", client.now)
         session = client.session
+        if chance.random() < 0.1:
+            found.append(session.give_up(client.now + STALL_S + 1.0))
         found += [session.outgoing(), session.held_octets, session.owes, session.waits_for_client]
     return found
 
