@@ -75,6 +75,11 @@ class TlsConnection(Connection):
         """See `limits.Holder`."""
         return super().held_octets() + len(self._buffer) + self._session.held_octets
 
+    def give_way(self, reason: str) -> None:
+        """See `limits.Holder`; what becomes of its handshake then is not its client's doing."""
+        self._is_counted = True
+        super().give_way(reason)
+
     def sweep(self, now: float, idle_s: float) -> None:
         limit_s = min(HANDSHAKE_S, idle_s)
         if self._session.is_established or self._is_ending or now - self.place.quiet_since <= limit_s:
@@ -146,7 +151,7 @@ class TlsConnection(Connection):
     def _charge(self) -> None:
         """The client pays for more than one handshake; a proxy does not pay for its clients."""
         if self.peer.address not in self._host.identities.trusted_proxies:
-            self._tls.handshakes.charge(client_key(self.peer.address))
+            self._tls.handshakes.charge(client_key(self.peer.address), self._host.clock.now())
 
     def _leave(self, transport: asyncio.Transport) -> None:
         if octets := self._session.close():

@@ -101,12 +101,17 @@ pub struct Connection {
 }
 
 impl Connection {
+    /// Write `octets` at once.
+    pub fn say(&mut self, octets: &[u8]) -> Result<()> {
+        match &mut self.stream {
+            Stream::Plain(socket) => socket.write_all(octets),
+            Stream::Tls(tls) => tls.write_all(octets).and_then(|()| tls.flush()),
+        }
+    }
+
     /// Write `request` at once and wait for so many answers.
     pub fn ask(&mut self, request: &[u8], answers: usize) -> Result<()> {
-        match &mut self.stream {
-            Stream::Plain(socket) => socket.write_all(request)?,
-            Stream::Tls(tls) => tls.write_all(request).and_then(|()| tls.flush())?,
-        }
+        self.say(request)?;
         let mut left = answers;
         let mut room = [0; 16_384];
         while left > 0 {

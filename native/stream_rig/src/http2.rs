@@ -8,6 +8,7 @@ const HEADERS: u8 = 1;
 const SETTINGS: u8 = 4;
 const WINDOW_UPDATE: u8 = 8;
 const END_STREAM: u8 = 1;
+const ACK: u8 = 1;
 const END_HEADERS: u8 = 4;
 const FRAME_HEAD_OCTETS: usize = 9;
 
@@ -31,6 +32,13 @@ pub fn request(octets: &mut Vec<u8>, stream: u32, message: &[u8]) {
     field(&mut fields, &[0x0f, 0x0d], message.len().to_string().as_bytes());
     frame(octets, HEADERS, END_HEADERS, stream, &fields);
     frame(octets, DATA, END_STREAM, stream, message);
+}
+
+/// That the server's settings are agreed to, as every client says sooner or later (RFC 9113 §6.5.3).
+pub fn agreement() -> Vec<u8> {
+    let mut octets = Vec::new();
+    frame(&mut octets, SETTINGS, ACK, 0, &[]);
+    octets
 }
 
 /// How many answers end in `octets`, and how many octets their whole frames take.

@@ -16,6 +16,7 @@ use super::connection::{Swept, Unsealed};
 use super::state::{ThreadLoop, LISTEN, STREAM_READ_OCTETS, SWEEP_EVERY_S, WAKEUP};
 use crate::counters::add;
 use crate::epoll::Ready;
+use crate::gathering::gather;
 use crate::lives::{live_again, Ended, PAUSE_MIN};
 use crate::mailbox::{SIGNAL_STOP, SIGNAL_STOP_READING};
 use crate::ring::WorkerEvent;
@@ -70,9 +71,12 @@ impl ThreadLoop<'_> {
             if signals & SIGNAL_STOP_READING != 0 && self.is_reading {
                 self.stop_reading();
             }
-            self.turn();
+            let seen = self.turn();
             if self.panics > 0 {
                 return Ended::Broken;
+            }
+            if self.line.is_empty() && self.handshakes.is_empty() {
+                gather(seen);
             }
         }
     }
@@ -86,7 +90,8 @@ impl ThreadLoop<'_> {
         ((until.min(self.sweep_at) - self.now) * 1000.0).ceil().clamp(0.0, 1000.0) as i32
     }
 
-    fn turn(&mut self) {
+    /// Wait for something and do all that is to be done; on how many descriptors something had come.
+    fn turn(&mut self) -> usize {
         let patience_ms = self.patience_ms();
         if self.epoll.wait(&mut self.events, patience_ms).is_err() {
             // No reason for this is known; a pause keeps it from becoming a storm.
@@ -125,6 +130,7 @@ impl ThreadLoop<'_> {
         if self.now >= self.sweep_at {
             self.sweep();
         }
+        index
     }
 
     fn has_time(&self) -> bool {
@@ -240,16 +246,15 @@ impl ThreadLoop<'_> {
                 batch.add(plain);
             }
             Unsealed::Failed(error) => {
-                if connection.session.as_ref().is_some_and(|session| session.has_cost) {
-                    self.streams.handshakes.charge(connection.address, self.now);
-                }
+                connection.charge(&self.streams.handshakes, self.now);
                 self.streams.count(StreamDrop::TlsFailed);
-                shared.tls_counts.failed(TlsFailure::of(&error));
+                // What breaks behind a handshake that is done is none that failed.
+                if connection.is_handshaking() {
+                    shared.tls_counts.failed(TlsFailure::of(&error));
+                }
             }
             Unsealed::Left => {
-                if connection.session.as_ref().is_some_and(|session| session.has_cost) {
-                    self.streams.handshakes.charge(connection.address, self.now);
-                }
+                connection.charge(&self.streams.handshakes, self.now);
                 shared.tls_counts.failed(TlsFailure::Closed);
                 return false;
             }
@@ -287,9 +292,7 @@ impl ThreadLoop<'_> {
                     self.cut(handle);
                 }
                 Swept::NoHandshake => {
-                    if connection.session.as_ref().is_some_and(|session| session.has_cost) {
-                        self.streams.handshakes.charge(connection.address, now);
-                    }
+                    connection.charge(&self.streams.handshakes, now);
                     self.streams.count(StreamDrop::HandshakeTimeout);
                     self.shared.tls_counts.failed(TlsFailure::Timeout);
                     self.cut(handle);

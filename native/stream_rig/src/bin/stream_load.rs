@@ -157,7 +157,11 @@ fn hold(job: &Job, count: usize) -> Result<()> {
     let client = Client::new(job.kind, job.port);
     let mut held = Vec::new();
     for _ in 0..count {
-        held.push(client.open(&job.message)?);
+        let mut connection = client.open(&job.message)?;
+        if job.kind == Kind::Https {
+            connection.say(&http2::agreement())?;
+        }
+        held.push(connection);
     }
     println!("{{\"completed\": {count}}}");
     std::io::stdout().flush()?;
