@@ -149,7 +149,7 @@ class Row(NamedTuple):
     go_over: Callable[[Stage], None]
     reason: str
     """Counted for it."""
-    count: int = 0
+    times: int = 0
     """How often exactly; 0: at least once."""
     is_silent_natively: bool = False
     """Whether the native plane's library refuses it by itself and tells nobody."""
@@ -207,6 +207,6 @@ def test_what_goes_over_a_limit_is_refused_and_counted_alike(
         found = risen()
         # A connection that is closed before its handshake came to nothing besides.
         assert set(found) <= {row.reason, "tls_failed"}
-        assert not row.count or found[row.reason] == row.count
+        assert not row.times or found[row.reason] == row.times
     # Who goes makes room.
     poll(lambda: limited.metric("resolver_tcp_connections") == 0, timeout_s=PATIENCE_S, what="all are gone")
