@@ -9,10 +9,14 @@ loss, too, with its place in the product's own file.
 from __future__ import annotations
 
 import json
+import os
+import shlex
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
+from resolver.cli.check import default_state_dir
 from resolver.cli.files import (
     EXIT_FINDINGS,
     EXIT_FINE,
@@ -25,9 +29,10 @@ from resolver.cli.new_files import PRIVATE_MODE, write_files
 from resolver.cli.process import scratch_folder
 from resolver.cli.progress import long_work
 from resolver.config.settings import load_settings
+from resolver.identity import ROOT, group_of_owner
 from resolver.migration.gathered import BadConfig, Gathered, Loss
 from resolver.migration.kinds import read_config
-from resolver.migration.writing import BLOCKLIST_FILE, SETTINGS_FILE, Written, write
+from resolver.migration.writing import BLOCKLIST_FILE, SETTINGS_FILE, STATE_DIR, Written, write
 from resolver.plurals import counted
 from resolver.problems import Problem, has_errors
 from resolver.publishing.compiler import compile_policy
@@ -57,7 +62,14 @@ def import_files(file: Path, kind: str, directory: Path, *, dry_run: bool, force
         if has_errors(imported.problems):
             raise BadInput(imported.problems)
         files, mode = imported.written.files, PRIVATE_MODE
-        paths = [] if dry_run else write_files(directory, files, force=force, mode=mode, mode_max=mode)
+        group = _group_of_server(directory)
+        paths = (
+            []
+            if dry_run
+            else write_files(directory, files, force=force, mode=mode, mode_max=mode, group=group)
+        )
+        if (remark := _unreadable(paths, group)) is not None:
+            imported.gathered.remark(remark)
     except BadConfig as error:
         return bad_input(error.problems, as_json=as_json)
     except BadInput as error:
@@ -67,6 +79,27 @@ def import_files(file: Path, kind: str, directory: Path, *, dry_run: bool, force
     else:
         _print(imported, paths, directory)
     return EXIT_FINDINGS if imported.gathered.losses or imported.gathered.lost_beyond else EXIT_FINE
+
+
+def _group_of_server(directory: Path) -> int | None:
+    """The group of the server's user, whom its `state_dir` belongs to; None: nobody knows."""
+    if os.geteuid() != ROOT:
+        return None
+    group = group_of_owner(directory / STATE_DIR)
+    state_dir = default_state_dir() if group is None else None
+    return group if state_dir is None else group_of_owner(state_dir)
+
+
+def _unreadable(paths: Sequence[Path], group: int | None) -> str | None:
+    """What is to be done where the files are for root alone; None: nothing."""
+    alone = [path for path in paths if path.stat().st_uid == ROOT]
+    if group is not None or not alone:
+        return None
+    names = " ".join(shlex.quote(str(path)) for path in alone)
+    return (
+        "these files are for root alone, and no state_dir says whom the server runs as; where that is "
+        f"another user: chgrp GROUP-OF-THE-SERVER {names}"
+    )
 
 
 def _import(file: Path, kind: str) -> _Imported:

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 import sys
-import tempfile
 import time
 from dataclasses import dataclass
 from datetime import tzinfo
@@ -22,6 +21,7 @@ from resolver.blocklist.reader import read_blocklist
 from resolver.blocklist.rules import Blocklist
 from resolver.cli.files import EXIT_FINDINGS, EXIT_FINE, BadInput, bad_input, policy_path
 from resolver.cli.moments import day_or_moment, iso_moment, term_text, zone_of
+from resolver.cli.process import scratch_folder
 from resolver.orders.listed import ListsOf, lists_of, no_lists
 from resolver.orders.standing import AskState, Standing, State, standings_of
 from resolver.plurals import counted
@@ -93,8 +93,8 @@ def _lists_of(path: Path, found: Blocklist, state_dir: Path) -> ListsOf:
     """What lists do; read only where some list cites an order.  Raises BadInput."""
     if not any(spec.rule.orders for spec in found.lists):
         return no_lists
-    with tempfile.TemporaryDirectory() as folder:
-        image, problems = compile_in_process(path, Path(folder), force=True, state_dir=state_dir)
+    with scratch_folder() as folder:
+        image, problems = compile_in_process(path, folder, force=True, state_dir=state_dir)
         if image is None:
             raise BadInput([problem for problem in problems if has_errors([problem])])
         return lists_of(Image(image))

@@ -11,6 +11,7 @@ from datetime import tzinfo
 from typing import Any
 
 from resolver.cli.moments import term_text
+from resolver.cli.waiting import waits_json, waits_lines
 from resolver.orders.plan import OrderTexts, Plan
 from resolver.orders.proposal import NotTaken, Proposal
 from resolver.orders.reach import Reason
@@ -44,6 +45,8 @@ class Report:
     is_changed: bool = False
     """The blocklist would be another."""
     is_written: bool = False
+    waits_as: str | None = None
+    """Written, it waits for a second person under this id."""
 
     def as_json(self) -> dict[str, Any]:
         """For `--json`."""
@@ -80,6 +83,7 @@ class Report:
             "remarks": self.remarks,
             "changed": self.is_changed,
             "written": self.is_written,
+            "waits": waits_json(self.waits_as),
         }
 
 
@@ -144,7 +148,10 @@ def _end(report: Report) -> Iterator[str]:
     yield f"Of {len(standing.asks):,} that the order asks for: {', '.join(counts) or 'none'}" + (
         "" if report.is_written else " (as it would be)"
     )
-    if report.is_written:
+    if report.waits_as is not None:
+        yield f"Written to {report.blocklist}."
+        yield from waits_lines(report.waits_as)
+    elif report.is_written:
         yield f"Written to {report.blocklist}; a running server loads it within seconds."
         yield f"Then: exchange-resolver order show {report.texts.id}"
     elif report.is_changed:

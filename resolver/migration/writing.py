@@ -16,6 +16,7 @@ from resolver.migration.patterns import filter_line
 from resolver.policy.verdict import RuleForm
 from resolver.problems import printable
 
+STATE_DIR: Final = "state"
 SETTINGS_FILE: Final = "resolver.yaml"
 BLOCKLIST_FILE: Final = "blocklist.yaml"
 NAMES_FILE: Final = "own-names.txt"
@@ -50,7 +51,7 @@ class Written:
     places: Places
 
 
-def write(gathered: Gathered, *, state_dir: str = "state") -> Written:
+def write(gathered: Gathered, *, state_dir: str = STATE_DIR) -> Written:
     """All files; paths in them are relative to their folder."""
     places: Places = {}
     files = {SETTINGS_FILE: _settings(gathered, state_dir)}

@@ -10,7 +10,6 @@ import contextlib
 import hashlib
 import platform
 import sys
-import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta, tzinfo
@@ -47,6 +46,7 @@ from resolver.report.facts import Change
 from resolver.report.from_others import audit_from, hits_from
 from resolver.report.past_texts import PastTexts
 from resolver.report.sources import AuditSource, HistorySource, HitSource, Sources
+from resolver.scratch import scratch
 
 PERIOD_DAYS = 30
 """Days of a report without `--from`."""
@@ -175,9 +175,9 @@ def _lists_of(policy: _Policy) -> ListsOf:
                 and note.inputs[0].sha256 == hashlib.sha256(policy.octets).hexdigest()
             ):
                 return lists_of(open_image(store.path_of(note.key)))
-    with tempfile.TemporaryDirectory() as scratch:
+    with scratch() as folder:
         compiled = compile_policy(
-            policy.path, Path(scratch), force=True, state_dir=policy.state_dir, text=policy.octets
+            policy.path, folder, force=True, state_dir=policy.state_dir, text=policy.octets
         )
         if compiled.image is None:
             raise SourcesRefused([problem for problem in compiled.problems if has_errors([problem])])

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 
 import pytest
 
+from resolver.cli import import_config
 from resolver.cli.check import check_files
 from resolver.cli.import_config import import_files
 
@@ -131,3 +133,25 @@ def test_each_rule_of_a_name_is_left_out_for_itself(
     losses = json.loads(capsys.readouterr().out)["losses"]
     told = [(loss["line"], loss["why"].split(":")[0]) for loss in losses if loss["key"] == "github.io"]
     assert sorted(told) == [(3, "list 'own-names'"), (4, "list 'own-answers'"), (5, "own-names")]
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root gives files away")
+@pytest.mark.parametrize("is_known", [True, False])
+def test_what_root_imports_can_be_read_by_the_server(
+    source: Path, is_known: bool, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Or whoever imports is told how."""
+    monkeypatch.setattr(import_config, "default_state_dir", lambda: None)
+    folder = source.parent / "out"
+    if is_known:
+        (folder / "state").mkdir(parents=True)
+        os.chown(folder / "state", 54_321, 54_322)
+    assert taken(source) == 0
+    told = capsys.readouterr().out
+    for path in folder.iterdir():
+        if path.is_file():
+            status = path.stat()
+            assert (status.st_mode & 0o777, status.st_gid) == (0o640, 54_322 if is_known else 0)
+    assert ("chgrp GROUP-OF-THE-SERVER" in told) is not is_known
+    if not is_known:
+        assert taken(source, dry_run=True) == 0 and "chgrp" not in capsys.readouterr().out
