@@ -525,8 +525,8 @@ def test_only_a_hello_that_was_answered_and_led_to_no_session_counts_against_its
             pass
         await until(lambda: len(charged) == 1)
 
-    http = {"http": HttpSide(lambda now: b"")} if transport is Transport.HTTPS else {}
-    run(play, transport=transport, tls=side, idle_s=0.1, **http)
+    http = HttpSide(lambda now: b"") if transport is Transport.HTTPS else None
+    run(play, transport=transport, tls=side, idle_s=0.1, http=http)
     assert side.counts.failures == {"timeout": 2}
 
 

@@ -391,7 +391,7 @@ def test_connections_that_are_opened_ahead_and_say_nothing_cost_their_client_not
     ads_image: Path,
 ) -> None:
     # A debt would last a second.
-    bounds = {"handshakes_per_s_max": 2, "handshakes_per_client_max": 4, "idle_s": 0.6}
+    bounds: dict[str, Any] = {"handshakes_per_s_max": 2, "handshakes_per_client_max": 4, "idle_s": 0.6}
     with HttpsPlay(native, ads_image, **bounds) as play:
         silent = [socket.create_connection(("127.0.0.1", play.port), 10) for _ in range(2)]
         for sock in silent:
