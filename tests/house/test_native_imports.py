@@ -36,7 +36,6 @@ LEVELS: dict[str, dict[str, int]] = {
         "timers": 0,
         "tls_counts": 0,
         "tls_session": 0,
-        "gathering": 0,
         "epoll": 1,
         "guard": 1,
         "tls": 1,

@@ -11,7 +11,6 @@ mod compile;
 mod counters;
 mod epoll;
 mod fields;
-mod gathering;
 mod guard;
 mod https;
 mod https_counts;

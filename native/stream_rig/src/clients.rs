@@ -133,6 +133,21 @@ impl Connection {
         Ok(())
     }
 
+    /// Agree to the settings that the server sends next, over HTTP/2.  Fails if none come in time.
+    pub fn agree(&mut self) -> Result<()> {
+        let mut room = [0; 1024];
+        while !http2::has_settings(&self.pending) {
+            let Stream::Tls(tls) = &mut self.stream else { return Ok(()) };
+            let octets = tls.read(&mut room)?;
+            if octets == 0 {
+                return Err(Error::new(ErrorKind::UnexpectedEof, "closed"));
+            }
+            self.pending.extend_from_slice(&room[..octets]);
+        }
+        self.pending.clear();
+        self.say(&http2::agreement())
+    }
+
     /// Version, key exchange group, and whether a ticket was used; nothing of plain TCP.
     pub fn handshake(&self) -> Option<(String, String, bool)> {
         let Stream::Tls(tls) = &self.stream else { return None };

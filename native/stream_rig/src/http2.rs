@@ -55,6 +55,18 @@ pub fn answers_in(octets: &[u8]) -> (usize, usize) {
     (answers, at)
 }
 
+/// Whether settings to agree to are among the whole frames in `octets`.
+pub fn has_settings(octets: &[u8]) -> bool {
+    let mut at = 0;
+    while let Some(head) = octets.get(at..at + FRAME_HEAD_OCTETS) {
+        at += FRAME_HEAD_OCTETS + u32::from_be_bytes([0, head[0], head[1], head[2]]) as usize;
+        if octets.len() >= at && head[3] == SETTINGS && head[4] & ACK == 0 {
+            return true;
+        }
+    }
+    false
+}
+
 fn field(fields: &mut Vec<u8>, name: &[u8], value: &[u8]) {
     fields.extend_from_slice(name);
     fields.push(value.len() as u8);

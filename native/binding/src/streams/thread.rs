@@ -16,7 +16,6 @@ use super::connection::{Swept, Unsealed};
 use super::state::{ThreadLoop, LISTEN, STREAM_READ_OCTETS, SWEEP_EVERY_S, WAKEUP};
 use crate::counters::add;
 use crate::epoll::Ready;
-use crate::gathering::gather;
 use crate::lives::{live_again, Ended, PAUSE_MIN};
 use crate::mailbox::{SIGNAL_STOP, SIGNAL_STOP_READING};
 use crate::ring::WorkerEvent;
@@ -71,12 +70,9 @@ impl ThreadLoop<'_> {
             if signals & SIGNAL_STOP_READING != 0 && self.is_reading {
                 self.stop_reading();
             }
-            let seen = self.turn();
+            self.turn();
             if self.panics > 0 {
                 return Ended::Broken;
-            }
-            if self.line.is_empty() && self.handshakes.is_empty() {
-                gather(seen);
             }
         }
     }
@@ -90,8 +86,7 @@ impl ThreadLoop<'_> {
         ((until.min(self.sweep_at) - self.now) * 1000.0).ceil().clamp(0.0, 1000.0) as i32
     }
 
-    /// Wait for something and do all that is to be done; on how many descriptors something had come.
-    fn turn(&mut self) -> usize {
+    fn turn(&mut self) {
         let patience_ms = self.patience_ms();
         if self.epoll.wait(&mut self.events, patience_ms).is_err() {
             // No reason for this is known; a pause keeps it from becoming a storm.
@@ -130,7 +125,6 @@ impl ThreadLoop<'_> {
         if self.now >= self.sweep_at {
             self.sweep();
         }
-        index
     }
 
     fn has_time(&self) -> bool {

@@ -165,6 +165,13 @@ fn hold(job: &Job, count: usize) -> Result<()> {
     }
     println!("{{\"completed\": {count}}}");
     std::io::stdout().flush()?;
+    if job.kind == Kind::Https {
+        // A server may ask for something once more when they are quiet; where it does not of one, it does of none.
+        thread::spawn(move || {
+            held.iter_mut().all(|connection| connection.agree().is_ok());
+            thread::park();
+        });
+    }
     std::io::stdin().read_to_end(&mut Vec::new())?;
     Ok(())
 }
