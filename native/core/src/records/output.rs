@@ -69,8 +69,12 @@ impl Look {
                 self.write_all(records, count_max, Lines::new(LineFormat::Json, clients, offset_s), &mut out)
             }
             Format::Jsonl => self.write_all(records, count_max, Jsonl::new(clients, offset_s), &mut out),
-            Format::Dnstap => self.write_all(records, count_max, Dnstap::new(clients, head, offset_s), &mut out),
-            Format::Syslog => self.write_all(records, count_max, Syslog::new(clients, head, offset_s), &mut out),
+            Format::Dnstap => {
+                self.write_all(records, count_max, Dnstap::new(clients, head, offset_s), &mut out)
+            }
+            Format::Syslog => {
+                self.write_all(records, count_max, Syslog::new(clients, head, offset_s), &mut out)
+            }
         };
         (out, count)
     }
