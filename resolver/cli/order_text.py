@@ -12,6 +12,7 @@ from typing import Any
 
 from resolver.cli.moments import term_text
 from resolver.cli.waiting import waits_json, waits_lines
+from resolver.cli.wrapping import terminal_columns, wrapped
 from resolver.orders.plan import OrderTexts, Plan
 from resolver.orders.proposal import NotTaken, Proposal
 from resolver.orders.reach import Reason
@@ -89,8 +90,11 @@ class Report:
 
 def print_report(report: Report) -> None:
     """Print it on standard output."""
-    for line in _lines(report):
-        print(printable(line))
+    columns = terminal_columns()
+    for line in map(printable, _lines(report)):
+        # What belongs to a line stands under it.
+        indent = len(line) - len(line.lstrip()) + 4
+        print("\n".join(wrapped(line, columns, indent)))
 
 
 def _lines(report: Report) -> Iterator[str]:
