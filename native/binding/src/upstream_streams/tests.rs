@@ -20,6 +20,9 @@ use crate::epoll::{Epoll, Events};
 use crate::slab::{Handle, Slab};
 use crate::upstream_server::UpstreamServer;
 
+#[path = "openings_tests.rs"]
+mod openings;
+
 const NOW: f64 = 1000.0;
 const PATIENCE_S: f64 = 0.8;
 const QUESTION: &[u8] = b"\x07unknown\x07example\0\0\x01\0\x01";
@@ -453,35 +456,6 @@ fn an_upstream_whose_connections_come_to_nothing_gets_none_for_each_question() {
     assert_eq!(play.hear(1), [(sent[0].1, 11)]);
     assert_ne!(play.send(12).0, sent[0].0, "it answers: there may be as many as ever");
     assert_eq!(play.counters.streams_opened.load(Ordering::Relaxed), u64::from(FREE) + 2);
-}
-
-#[test]
-fn a_connection_that_lives_does_not_spare_the_upstream_others_that_come_to_nothing() {
-    let mut play = Play::new();
-    let (alive, mut upstream) = play.served(0);
-    // It has as many questions as a connection gets before there is a new one.
-    let waiting: Vec<_> = (100..116).map(|id| play.send(id)).collect();
-    play.turn();
-    for id in 1..=FREE as u16 {
-        assert!(broken(&mut play, id).may_ask_again, "others were answered just now");
-    }
-    let opened = play.counters.streams_opened.load(Ordering::Relaxed);
-    assert_eq!(opened, u64::from(FREE) + 1);
-    // In the pause all go to the one that lives; its answers do not end it.
-    assert_eq!(asked(&mut upstream, 16), (100..116).collect::<Vec<_>>());
-    upstream.write_all(&answer(100)).unwrap();
-    assert_eq!(play.hear(1), [(waiting[0].1, 100)]);
-    assert!((200..216).all(|id| play.send(id).0 == alive));
-    play.now += OPENING_PAUSE_S_MIN;
-    // Behind it one alone is begun, and with its first answer as many as ever.
-    let (fresh, owner) = play.send(300);
-    assert!(fresh != alive && (301..330).all(|id| [fresh, alive].contains(&play.send(id).0)));
-    let mut other = play.accept();
-    play.turn();
-    other.write_all(&answer(300)).unwrap();
-    assert_eq!(play.hear(1), [(owner, 300)]);
-    assert!((400..432).any(|id| ![fresh, alive].contains(&play.send(id).0)));
-    assert_eq!(play.counters.streams_held_back.load(Ordering::Relaxed), 0);
 }
 
 #[test]
