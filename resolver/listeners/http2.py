@@ -49,8 +49,8 @@ from resolver.listeners.http2_sent import (
     END_STREAM,
     GOAWAY,
     GOAWAY_OCTETS,
+    HAS_PRIORITY,
     HEADERS,
-    PRIORITY,
     answer_head,
     field,
     frame,
@@ -256,9 +256,9 @@ class Http2Session:
         kind, flags = buffer[start + 3], buffer[start + 4]
         if kind == DATA and flags == END_STREAM:
             return self._take_body(_stream_at(buffer, start), buffer[start + FRAME_HEADER_OCTETS : end])
-        if kind == HEADERS and flags & ~(END_STREAM | PRIORITY) == END_HEADERS:
+        if kind == HEADERS and flags & ~(END_STREAM | HAS_PRIORITY) == END_HEADERS:
             stream, block = _stream_at(buffer, start), bytes(buffer[start + FRAME_HEADER_OCTETS : end])
-            if flags & PRIORITY:
+            if flags & HAS_PRIORITY:
                 if int.from_bytes(block[_DEPENDS_ON], "big") & 0x7FFFFFFF == stream:
                     return None  # an error: nothing depends on itself
                 block = block[_PRIORITY_OCTETS:]

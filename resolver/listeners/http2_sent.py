@@ -23,7 +23,7 @@ HEADERS: Final = 1
 GOAWAY: Final = 7
 END_STREAM: Final = 1
 END_HEADERS: Final = 4
-PRIORITY: Final = 32
+HAS_PRIORITY: Final = 32
 """A flag of HEADERS: five octets stand in front of the headers."""
 
 _NAME_NUMBERS: Final = {
