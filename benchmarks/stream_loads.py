@@ -18,6 +18,7 @@ from __future__ import annotations
 import json
 import re
 import subprocess
+import time
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -37,6 +38,8 @@ STREAMS = {"pipelined": 16, "single": 1}
 """Requests outstanding on each connection over HTTPS."""
 DNSPERF_MODES = {"tcp": "tcp", "tls": "dot"}
 IDLE_CONNECTIONS = 1_000
+QUIET_S = 10.0
+"""How long they have said nothing when they are looked at: a server may give back late what they held."""
 PATH = "/dns-query"
 MEDIA_TYPE = "application/dns-message"
 
@@ -156,6 +159,7 @@ def _idle(rig: Rig, pid: int, transport: str, port: int, message: bytes) -> Stre
         before_mb = memory_mb(pid)
         many = _holding(rig, transport, port, message, IDLE_CONNECTIONS)
         try:
+            time.sleep(QUIET_S)
             each_kb = (memory_mb(pid) - before_mb) * 1024 / IDLE_CONNECTIONS
         finally:
             _let_go(many)

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Final, NamedTuple, Protocol
 
-INTERFACE: Final = 15
+INTERFACE: Final = 16
 """Number of what the stub file says: one more with each change, here and in `native/binding/src/lib.rs`."""
 
 THREADS: Final = "dns-"
@@ -150,8 +150,11 @@ class Records(Protocol):
     def count(self, *, only_blocked: bool) -> int:
         """How many there are; `only_blocked`: that a rule blocked, or would by a shadow rule."""
 
-    def written(self, look: Any, offset_s: float) -> tuple[bytes, int]:
-        """What a reader gets who wants them to look so, and of how many records that is; without the GIL."""
+    def written(self, look: Any, offset_s: float, *, records_max: int | None = None) -> tuple[bytes, int]:
+        """What a reader gets who wants them to look so, and of how many records that is; without the GIL.
+
+        `records_max`: no more than the first so many; None: all.
+        """
 
 
 class Core(NativeGates, Protocol):

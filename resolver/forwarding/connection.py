@@ -45,6 +45,9 @@ class Owner(Protocol):
     def count_unexpected(self) -> None:
         """A message came that matches no query."""
 
+    def on_first_answer(self) -> None:
+        """It has come to something."""
+
     def on_room(self) -> None:
         """It has room again."""
 
@@ -204,6 +207,8 @@ class Connection(Pipeline, asyncio.Protocol):
             if not self.was_asked(message):
                 self._lose_framing()
             return
+        if self.answered == 1:
+            self._owner.on_first_answer()
         if ticket.number == 1 and self.upstream.is_encrypted:
             self._heed(keepalive_s(message))
         is_reply = ticket.is_answered_by(message)

@@ -7,6 +7,8 @@ Theory: a handshake costs both sides a thousand times what a query does, and an 
 in TLS or breaks each connection gets one for every miss.  So after a few in a row there is a pause, twice as
 long each time, and then one alone is begun, which all who ask meanwhile join.  The pause stays short: ten
 connections in a second cost nobody anything, and an upstream that is back answers before questions give up.
+The first answer on a connection ends it.  Later ones do not: a connection that lives on says nothing of those
+that cannot be opened beside it.  `tests/vectors/openings.yaml` has the rule for both engines.
 """
 
 from __future__ import annotations
@@ -30,8 +32,8 @@ class Openings:
         self.paused_until = float("-inf")
         """Until then none is begun."""
 
-    def are_well(self) -> None:
-        """A connection brought an answer."""
+    def come_to_something(self) -> None:
+        """A connection brought its first answer."""
         self._failures = 0
         self.paused_until = float("-inf")
 

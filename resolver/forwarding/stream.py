@@ -229,6 +229,10 @@ class _Pool(Holder):
         """A message came that matches no query."""
         self.counts.unexpected += 1
 
+    def on_first_answer(self) -> None:
+        """See `connection.Owner`."""
+        self._openings.come_to_something()
+
     def on_room(self) -> None:
         """A connection ended or has room again: those in the queue may have their turn."""
         while self.queue and not self._is_closed:
@@ -263,9 +267,8 @@ class _Pool(Holder):
         is_broken = connection.is_overdue(now)
         if is_broken and not connection.answered:
             self.upstream.turn_addresses(bad=connection.address)
-        if connection.answered:
-            self._openings.are_well()
-        elif reason != ABANDONED and (connection.waiting or connection.ready_at < connection.began_at):
+        came_to_nothing = connection.waiting or connection.ready_at < connection.began_at
+        if came_to_nothing and not connection.answered and reason != ABANDONED:
             self._openings.fail(connection.began_at, now)
         tickets = connection.take_all()
         if tickets or is_broken:
@@ -321,8 +324,6 @@ class _Pool(Holder):
         self.is_pausing = False
         if self._is_closed:
             return None
-        if any(connection.answered for connection in self.connections):
-            self._openings.are_well()
         opening = sum(1 for c in self.connections if c.ready_at < c.began_at and not c.is_late(now))
         if not self._openings.allow(opening, now):
             self.is_pausing = True

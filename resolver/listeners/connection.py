@@ -110,6 +110,8 @@ class Connection(asyncio.Protocol):
         self._is_reading_paused = False
         self._is_client_slow = False
         self._turn_octets = 0
+        self._unsent: list[bytes] = []
+        """Answers of the turn that goes on: they leave in one write."""
         self._is_head_due = bool(host.identities.proxies)
         """Whether what a proxy puts before everything else may still come."""
 
@@ -192,6 +194,7 @@ class Connection(asyncio.Protocol):
         if transport is not None:
             self._arrived.clear()
             self._buffer.clear()
+            self._unsent.clear()
             transport.abort()
             self._host.forget(self)
 
@@ -275,7 +278,7 @@ class Connection(asyncio.Protocol):
     def _have_turn(self, transport: asyncio.Transport) -> None:
         self._is_in_turn = True
         try:
-            has_message = self._answer_messages()
+            has_message = self._answer_messages(self._host.clock.now())
         finally:
             self._is_in_turn = False
         if self._transport is None:
@@ -292,23 +295,27 @@ class Connection(asyncio.Protocol):
         if self._buffer or self._arrived or self.place.octets or transport.get_write_buffer_size():
             self._account()
 
-    def _answer_messages(self) -> bool:
-        """Answer what is here, within the turn's bounds; whether a whole message is left."""
-        buffer, place, clock = self._buffer, self.place, self._host.clock
-        now = began = clock.now()
+    def _answer_messages(self, began: float) -> bool:
+        """Answer what is here, within the bounds of a turn that `began` now; whether a whole message is
+        left."""
+        buffer, place = self._buffer, self.place
+        now = began
         start = messages = self._turn_octets = 0
+        size = len(buffer)
         has_message = False
         while self._transport is not None:
-            left = len(buffer) - start
-            length = int.from_bytes(buffer[start : start + 2], "big")
-            has_message = left >= 2 + length and left >= 2
-            if has_message and length < QUERY_OCTETS_MIN:
+            length = buffer[start] << 8 | buffer[start + 1] if size - start >= 2 else size
+            has_message = size - start >= 2 + length
+            if not has_message:
+                break
+            if length < QUERY_OCTETS_MIN:
                 # Its framing cannot be trusted; open questions are still answered.
                 self._host.reporter.count_drop("tcp_short_message")
                 self._is_ending = True
-                start = len(buffer)
+                start = size
                 has_message = False
-            if not has_message or ((self._is_client_slow or place.open_questions) and not self._may_answer()):
+                break
+            if (self._is_client_slow or place.open_questions) and not self._may_answer():
                 break
             if messages and (
                 now - began >= TURN_S_MAX
@@ -320,10 +327,11 @@ class Connection(asyncio.Protocol):
             start += 2 + length
             messages += 1
             self._turn_octets += length
-            self._answer(octets, now, self.peer)
-            now = clock.now()
+            now = self._answer(octets, now, self.peer)
         del buffer[:start]
         if messages:
+            self._send()
+            now = self._host.clock.now()
             place.quiet_since = now
             if not self._is_client_slow:
                 place.slow_since = NEVER
@@ -359,8 +367,11 @@ class Connection(asyncio.Protocol):
 
     # Its answers.
 
-    def _answer(self, octets: bytes, now: float, peer: Peer, request: object = None) -> None:
-        """Answer a query, or ask on.  `request`: what it came in, where one connection has several."""
+    def _answer(self, octets: bytes, now: float, peer: Peer, request: object = None) -> float:
+        """Answer a query, or ask on; when that was done.
+
+        `request`: what it came in, where one connection has several.
+        """
         host = self._host
         try:
             word = (
@@ -373,19 +384,21 @@ class Connection(asyncio.Protocol):
             elif word in (ASK, PUNT):
                 outcome = host.service.answer_punted(octets, peer, now, now)
             else:
-                return
+                return host.clock.now()
         except Exception:
             # A defect of ours must cost one query, not the connection; it is counted and shown.
             host.reporter.count_defect(_log, "answer_now", octets)
             # A request must come to an end all the same.
             self._refuse(request, close=False)
-            return
+            return host.clock.now()
         if isinstance(outcome, Ask):
             host.lend(self.place, len(octets))
             outcome.route = StreamRoute(self, request)
             host.service.resolve(outcome, _on_resolved)
-            return
-        self._settle(octets, outcome, host.clock.now() - now, peer, request)
+            return host.clock.now()
+        done = host.clock.now()
+        self._settle(octets, outcome, done - now, peer, request)
+        return done
 
     def _answer_natively(
         self, native_gates: NativeGates, octets: bytes, now: float, peer: Peer, request: object
@@ -421,8 +434,21 @@ class Connection(asyncio.Protocol):
         self._reply(request, octets[:2] + outcome.tail)
 
     def _reply(self, request: object, message: bytes) -> None:
-        """Send an answer; `request`: see `_answer`."""
-        self._write(len(message).to_bytes(2, "big") + message)
+        """Send an answer, at the end of the turn; `request`: see `_answer`."""
+        octets = len(message).to_bytes(2, "big") + message
+        if self._is_in_turn:
+            self._turn_octets += len(octets)
+            self._unsent.append(octets)
+        else:
+            self._write(octets)
+
+    def _send(self) -> None:
+        """Send what this turn has answered."""
+        unsent = self._unsent
+        if unsent:
+            octets = unsent[0] if len(unsent) == 1 else b"".join(unsent)
+            unsent.clear()
+            self._write(octets)
 
     def _refuse(self, request: object, *, close: bool) -> None:
         """A query gets no answer."""
@@ -431,6 +457,7 @@ class Connection(asyncio.Protocol):
 
     def _close_behind_answers(self) -> None:
         """Close with nothing more but what was answered before."""
+        self._send()
         transport = self._transport
         if transport is not None:
             self._arrived.clear()
@@ -441,7 +468,6 @@ class Connection(asyncio.Protocol):
     def _write(self, octets: bytes) -> None:
         """Send what has its framing already."""
         if self._transport is not None and not self._transport.is_closing():
-            self._turn_octets += len(octets)
             self._transport.write(octets)
 
     def _owes(self) -> bool:

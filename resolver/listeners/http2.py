@@ -3,17 +3,16 @@
 Knows: streams, flow control, what a client may have open.  Does not know: sockets, TLS, DNS, what a request
 asks (`http`).
 Theory: frames are counted (`http2_frames`) and handed to the library one by one, so that a turn can end
-behind each.  An answer that its client's window has no room for waits here, and what waits is counted.
+behind each; those of a usual request go a shorter way (`http2_short`).  An answer that its client's window
+has no room for waits here, and what waits is counted.
 """
 
 from __future__ import annotations
 
-import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Final
 
 from h2.config import H2Configuration
-from h2.connection import H2Connection
 from h2.errors import ErrorCodes
 from h2.events import (
     DataReceived,
@@ -32,57 +31,41 @@ from resolver.listeners.http import (
     BROKEN,
     HEADERS_TOO_LARGE,
     MESSAGE_OCTETS_MAX,
-    METHOD_NOT_ALLOWED,
+    OK,
     OVER_HEADERS,
-    PATH,
     STALL_S,
     Arrived,
     Asked,
     HttpBroken,
     HttpRequest,
     Refused,
-    asked_by,
-    headers_of,
     refusal_of_body,
 )
-from resolver.listeners.http2_frames import FrameMeter
+from resolver.listeners.http2_frames import FRAME_HEADER_OCTETS, FrameMeter
+from resolver.listeners.http2_heads import Head, named_in
+from resolver.listeners.http2_sent import (
+    DATA,
+    END_HEADERS,
+    END_STREAM,
+    GOAWAY,
+    GOAWAY_OCTETS,
+    HAS_PRIORITY,
+    HEADERS,
+    answer_head,
+    field,
+    frame,
+    goaway,
+    refusal_head,
+)
+from resolver.listeners.http2_short import ShortConnection
 
 WINDOW_OCTETS: Final = MESSAGE_OCTETS_MAX + 1
 """Of a request's body: one octet more than a message may have, so that a longer one is seen."""
 
-CLOSED_STREAMS_KEPT: Final = 256
-"""Streams of which the library remembers how they ended; it would keep 65,536 for each connection."""
-
-GOAWAY_OCTETS: Final = 17
-"""Of the frame that ends a connection, as the library and we write it."""
-
 _NO_LIMIT: Final = 1 << 30
 
-_HEADERS: Final = 1
-_GOAWAY: Final = 7
-_END_STREAM: Final = 1
-_END_HEADERS: Final = 4
-
-_PSEUDO: Final = (b":method", b":scheme", b":authority", b":path")
-_OF_HTTP_1: Final = {b"connection", b"proxy-connection", b"keep-alive", b"transfer-encoding", b"upgrade"}
-"""Headers that belong to a connection of HTTP/1.1 (§8.2.2)."""
-
-_NAME: Final = re.compile(rb"[!#$%&'*+.^_`|~0-9a-z-]+")
-_ODD_VALUE: Final = re.compile(rb"[\0\r\n]|^[ \t]|[ \t]$")
-
-_NAME_NUMBERS: Final = {
-    b":status": b"\x08",
-    b"allow": b"\x0f\x07",
-    b"cache-control": b"\x0f\x09",
-    b"content-length": b"\x0f\x0d",
-    b"content-type": b"\x0f\x10",
-    b"date": b"\x0f\x12",
-}
-"""The names of an answer's headers in HPACK's table (RFC 7541, appendix A), as fields that nobody keeps."""
-
-
-class _Connection(H2Connection):
-    MAX_CLOSED_STREAMS = CLOSED_STREAMS_KEPT
+_PRIORITY_OCTETS: Final = 5
+_DEPENDS_ON: Final = slice(0, 4)
 
 
 class _Coming:
@@ -121,20 +104,22 @@ class Http2Session:
         """Answered requests whose clients have not ended them -> since when."""
         self._highest = 0
         """The last request that was begun."""
-        self._spoken = b""
+        self._spoken = bytearray()
         """What is to be sent before the library's own."""
         self.refused = 0
         self.is_over = False
-        self._h2 = h2 = _Connection(
+        self._h2 = h2 = ShortConnection(
             H2Configuration(
                 client_side=False,
                 header_encoding=None,
-                # `_is_proper` looks at them once, in a third of the time.
+                # `named_in` looks at them once, in a third of the time.
                 validate_inbound_headers=False,
                 normalize_inbound_headers=False,
                 validate_outbound_headers=False,
                 normalize_outbound_headers=False,
-            )
+            ),
+            header_octets_max,
+            names,
         )
         values = {
             SettingCodes.MAX_CONCURRENT_STREAMS: streams_max,
@@ -148,7 +133,6 @@ class Http2Session:
         h2.local_settings = Settings(
             client=False, initial_values={**values, SettingCodes.MAX_CONCURRENT_STREAMS: _NO_LIMIT}
         )
-        h2.decoder.max_header_list_size = header_octets_max
 
     @property
     def takes_more(self) -> bool:
@@ -177,19 +161,23 @@ class Http2Session:
 
     def receive(self, buffer: bytearray, start: int, now: float) -> tuple[int, Sequence[Arrived]]:
         """See `http.HttpSession`."""
+        is_in_block = self._meter.is_in_block
         try:
             length = self._meter.next(buffer, start)
             if not length:
                 return 0, ()
-            frame = bytes(buffer[start : start + length])
-            events = self._receive_goaway(frame) if frame[3] == _GOAWAY else self._h2.receive_data(frame)
+            end = start + length
+            if not is_in_block and (known := self._take_shortly(buffer, start, end, now)) is not None:
+                return length, known
+            octets = bytes(buffer[start:end])
+            events = self._receive_goaway(octets) if octets[3] == GOAWAY else self._h2.receive_data(octets)
         except HttpBroken as broken:
             self._end_by(broken.reason, self._meter.block_stream)
             raise
         except DenialOfServiceError:
             # The library has said so already, in a frame that would end the connection before the status.
             self._spoken += self._h2.data_to_send()[:-GOAWAY_OCTETS]
-            self._end_by(OVER_HEADERS, int.from_bytes(buffer[start + 5 : start + 9], "big") & 0x7FFFFFFF)
+            self._end_by(OVER_HEADERS, _stream_at(buffer, start))
             raise HttpBroken(OVER_HEADERS) from None
         except ProtocolError:
             # The library has said so to the client.
@@ -211,9 +199,13 @@ class Http2Session:
             return
         self._waiting.discard(stream)
         self._meter.answered()
-        block = b"".join(map(_field, [(b":status", b"%d" % status), *headers_of(status, message, date)]))
+        block = answer_head(message, date) if status == OK else refusal_head(status, date)
         # Behind what the library has to say until now; it knows nothing of these headers, and needs not to.
-        self._spoken += self._h2.data_to_send() + _frame(_HEADERS, _END_HEADERS, stream, block)
+        self._spoken += self._h2.data_to_send()
+        if not request.is_head and (whole := self._h2.answer(stream, block, message)):
+            self._spoken += whole
+            return
+        self._spoken += frame(HEADERS, END_HEADERS, stream, block)
         if request.is_head or not message:
             self._h2.end_stream(stream)
             self._drain(stream, now)
@@ -237,7 +229,7 @@ class Http2Session:
         if not self.is_over:
             self.is_over = True
             # The library's own word would let no answer pass behind it.
-            self._spoken += self._h2.data_to_send() + _goaway(self._highest)
+            self._spoken += self._h2.data_to_send() + goaway(self._highest)
 
     def give_up(self, now: float) -> int:
         """See `http.HttpSession`."""
@@ -253,12 +245,46 @@ class Http2Session:
 
     def outgoing(self) -> bytes:
         """See `http.HttpSession`."""
-        spoken, self._spoken = self._spoken, b""
-        return spoken + self._h2.data_to_send()
+        spoken = self._spoken + self._h2.data_to_send()
+        self._spoken.clear()
+        return bytes(spoken)
 
     # What comes.
 
-    def _receive_goaway(self, frame: bytes) -> list[Event]:
+    def _take_shortly(self, buffer: bytearray, start: int, end: int, now: float) -> list[Arrived] | None:
+        """Take a whole frame as it nearly always is; None: it is the library's."""
+        kind, flags = buffer[start + 3], buffer[start + 4]
+        if kind == DATA and flags == END_STREAM:
+            return self._take_body(_stream_at(buffer, start), buffer[start + FRAME_HEADER_OCTETS : end])
+        if kind == HEADERS and flags & ~(END_STREAM | HAS_PRIORITY) == END_HEADERS:
+            stream, block = _stream_at(buffer, start), bytes(buffer[start + FRAME_HEADER_OCTETS : end])
+            if flags & HAS_PRIORITY:
+                if int.from_bytes(block[_DEPENDS_ON], "big") & 0x7FFFFFFF == stream:
+                    return None  # an error: nothing depends on itself
+                block = block[_PRIORITY_OCTETS:]
+            return self._take_head(stream, block, now, has_ended=bool(flags & END_STREAM))
+        return None
+
+    def _take_head(self, stream: int, block: bytes, now: float, *, has_ended: bool) -> list[Arrived] | None:
+        head = self._h2.begin(stream, block, ends=has_ended)
+        if head is None:
+            return None
+        arrived: list[Arrived] = []
+        self._begin(stream, head, arrived, now, has_ended=has_ended)
+        if has_ended:
+            self._complete(stream, arrived)
+        return arrived
+
+    def _take_body(self, stream: int, body: bytearray) -> list[Arrived] | None:
+        coming = self._coming.get(stream)
+        if coming is None or not self._h2.take_body(stream, len(body)):
+            return None
+        coming.body = body
+        arrived: list[Arrived] = []
+        self._complete(stream, arrived)
+        return arrived
+
+    def _receive_goaway(self, octets: bytes) -> list[Event]:
         """The client takes nothing that we begin, and still wants its answers (RFC 9113 §6.8).
 
         To the library the connection is over: it throws away what is not sent yet, and lets no answer pass.
@@ -266,14 +292,14 @@ class Http2Session:
         machine = self._h2.state_machine
         before = machine.state
         self._spoken += self._h2.data_to_send()
-        events = self._h2.receive_data(frame)
+        events = self._h2.receive_data(octets)
         machine.state = before
         return events
 
     def _take(self, event: Event, arrived: list[Arrived], now: float) -> None:
         match event:
             case RequestReceived():
-                self._begin(event, arrived, now)
+                self._begin_by(event, arrived, now)
             case DataReceived():
                 self._add(event, arrived)
             case StreamEnded():
@@ -287,37 +313,45 @@ class Http2Session:
                 for stream in list(self._unsent):
                     self._send(stream, now)
 
-    def _begin(self, event: RequestReceived, arrived: list[Arrived], now: float) -> None:
-        stream = event.stream_id or 0
-        is_full = self._open >= self._streams_max
-        if is_full or self.is_over:
-            self.refused += is_full
-            self._h2.reset_stream(stream, ErrorCodes.REFUSED_STREAM)
+    def _begin_by(self, event: RequestReceived, arrived: list[Arrived], now: float) -> None:
+        """Begin a request of which the library has told."""
+        stream, headers = event.stream_id or 0, event.headers or []
+        if self._is_full or self.is_over:
+            self._turn_away(stream)
+            return
+        named = named_in(headers)
+        if named is None:
+            self._highest = stream
+            raise HttpBroken(BROKEN)
+        head = Head(headers, named, self._names)
+        self._begin(stream, head, arrived, now, has_ended=event.stream_ended is not None)
+
+    def _begin(self, stream: int, head: Head, arrived: list[Arrived], now: float, *, has_ended: bool) -> None:
+        if self._is_full or self.is_over:
+            self._turn_away(stream)
             return
         self._highest = stream
-        headers = event.headers or []
-        named = dict(headers)
-        if not _is_proper(headers, named):
-            raise HttpBroken(BROKEN)
-        method, length = named.get(b":method", b""), named.get(b"content-length")
-        target, name = self._names.split_target(named.get(b":path", b""), PATH)
-        request = HttpRequest(stream, method == b"HEAD", headers, name)
-        asked = (
-            asked_by(method, target, named.get(b"content-type"), None if length is None else int(length))
-            if b":path" in named
-            else Refused(METHOD_NOT_ALLOWED)
-        )
-        match asked:
-            case Asked(message):
-                self._waiting.add(stream)
-                arrived.append(Arrived(request, message))
-            case Refused(status):
-                self._waiting.add(stream)
-                arrived.append(Arrived(request, b"", status))
-            case _:
-                self._coming[stream] = _Coming(request, now)
-                if named.get(b"expect", b"").lower() == b"100-continue" and event.stream_ended is None:
-                    self._h2.send_headers(stream, [(b":status", b"100")])
+        request = HttpRequest(stream, head.is_head, head.headers, head.name)
+        asked = head.asked
+        if type(asked) is Asked:
+            self._waiting.add(stream)
+            arrived.append(Arrived(request, asked.message))
+        elif type(asked) is Refused:
+            self._waiting.add(stream)
+            arrived.append(Arrived(request, b"", asked.status))
+        else:
+            self._coming[stream] = _Coming(request, now)
+            if head.is_expecting and not has_ended:
+                self._h2.send_headers(stream, [(b":status", b"100")])
+
+    @property
+    def _is_full(self) -> bool:
+        return self._open >= self._streams_max
+
+    def _turn_away(self, stream: int) -> None:
+        """Refuse a request: as many are open as may be, or the connection ends."""
+        self.refused += self._is_full
+        self._h2.reset_stream(stream, ErrorCodes.REFUSED_STREAM)
 
     def _add(self, event: DataReceived, arrived: list[Arrived]) -> None:
         stream = event.stream_id or 0
@@ -391,46 +425,11 @@ class Http2Session:
         if reason == OVER_HEADERS and stream:
             # The library has no such stream.  0x08: the name `:status`, its value as it stands (RFC 7541
             # §6.2.2).
-            block = _field((b":status", b"%d" % HEADERS_TOO_LARGE))
-            self._spoken += _frame(_HEADERS, _END_HEADERS | _END_STREAM, stream, block)
+            block = field((b":status", b"%d" % HEADERS_TOO_LARGE))
+            self._spoken += frame(HEADERS, END_HEADERS | END_STREAM, stream, block)
         code = ErrorCodes.PROTOCOL_ERROR if reason == BROKEN else ErrorCodes.ENHANCE_YOUR_CALM
-        self._spoken += _goaway(max(stream, self._highest), code)
+        self._spoken += goaway(max(stream, self._highest), code)
 
 
-def _goaway(last_stream: int, code: int = ErrorCodes.NO_ERROR) -> bytes:
-    """The frame that ends a connection (RFC 9113 §6.8)."""
-    return _frame(_GOAWAY, 0, 0, last_stream.to_bytes(4, "big") + int(code).to_bytes(4, "big"))
-
-
-def _frame(kind: int, flags: int, stream: int, payload: bytes) -> bytes:
-    return len(payload).to_bytes(3, "big") + bytes((kind, flags)) + stream.to_bytes(4, "big") + payload
-
-
-def _field(header: tuple[bytes, bytes]) -> bytes:
-    """A header in HPACK, its name by number and its value as it stands (RFC 7541 §6.2.2).
-
-    The library's own takes a fourth of a request's time, to spare a client some octets.
-    """
-    name, value = header
-    return _NAME_NUMBERS[name] + bytes((len(value),)) + value
-
-
-def _is_proper(headers: Sequence[tuple[bytes, bytes]], named: Mapping[bytes, bytes]) -> bool:
-    """Whether a request's headers are well formed (RFC 9113 §8.2, §8.3)."""
-    pseudo = 0
-    for place, (name, value) in enumerate(headers):
-        if name.startswith(b":"):
-            # Before all others, and each once.
-            if name not in _PSEUDO or pseudo != place:
-                return False
-            pseudo += 1
-        elif not _NAME.fullmatch(name) or name in _OF_HTTP_1 or (name == b"te" and value != b"trailers"):
-            return False
-        if _ODD_VALUE.search(value):
-            return False
-    if sum(name in named for name in _PSEUDO) != pseudo or b":method" not in named:
-        return False
-    authority, host = named.get(b":authority"), named.get(b"host")
-    if (authority is None and host is None) or (authority and host and authority != host):
-        return False
-    return named[b":method"] == b"CONNECT" or (b":scheme" in named and bool(named.get(b":path")))
+def _stream_at(buffer: bytearray, start: int) -> int:
+    return int.from_bytes(buffer[start + 5 : start + 9], "big") & 0x7FFFFFFF

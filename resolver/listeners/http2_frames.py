@@ -61,6 +61,8 @@ class FrameMeter:
         self._tiny = TINY_DATA_FRAMES_MAX
         self._resets = RESETS_MAX
         self._last_reset = 0
+        self.is_in_block = False
+        """Whether headers go on in the next frame, and nothing else may come."""
         self.block_stream = 0
         """The stream whose headers are coming."""
 
@@ -129,8 +131,10 @@ class FrameMeter:
             self._tiny -= 1
             if self._tiny < 0:
                 raise HttpBroken(CONTROL)
-        if flags & _END_HEADERS and kind in (_HEADERS, _CONTINUATION):
-            self._block_octets = self._continuations = 0
+        if kind in (_HEADERS, _CONTINUATION):
+            self.is_in_block = not flags & _END_HEADERS
+            if not self.is_in_block:
+                self._block_octets = self._continuations = 0
 
 
 def _stream_at(buffer: bytearray, start: int) -> int:

@@ -66,6 +66,8 @@ class HttpsConnection(TlsConnection):
         self._side = host.http
         self._http: HttpSession | None = None
         """From the handshake on."""
+        self._is_proxys = False
+        """Whether it may speak for others; known with it."""
 
     def held_octets(self) -> int:
         """See `limits.Holder`."""
@@ -86,13 +88,12 @@ class HttpsConnection(TlsConnection):
             self._flush()
         super().sweep(now, idle_s)
 
-    def _answer_messages(self) -> bool:
-        self._unseal_arrived()
+    def _answer_messages(self, began: float) -> bool:
+        began = self._unseal_arrived(began)
         if self._transport is None or not self._session.is_established:
             return False
         if self._http is None:
             self._http = self._begin()
-        began = self._host.clock.now()
         try:
             has_more = self._answer_requests(self._http, began)
         except HttpBroken as broken:
@@ -107,6 +108,7 @@ class HttpsConnection(TlsConnection):
 
     def _begin(self) -> HttpSession:
         side, names = self._side, self._host.identities.names
+        self._is_proxys = self.peer.address in self._host.identities.trusted_proxies
         if self._session.protocol == "h2":
             return Http2Session(
                 streams_max=side.streams_max, header_octets_max=side.header_octets_max, names=names
@@ -176,7 +178,7 @@ class HttpsConnection(TlsConnection):
         """Who asks: who is connected, or whom a trusted proxy names.  Raises BadForwarded."""
         own, identities = self.peer, self._host.identities
         address = own.address
-        if address in identities.trusted_proxies:
+        if self._is_proxys:
             forwarded, listed = (
                 [value for name, value in request.headers if name == wanted]
                 for wanted in (b"forwarded", b"x-forwarded-for")

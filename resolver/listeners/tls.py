@@ -61,11 +61,14 @@ class TlsSession:
         """Octets that wait for the rest of their record, or to be sent."""
         return self._incoming.pending + self._outgoing.pending
 
-    def receive(self, octets: bytes) -> bytes:
+    def receive(self, octets: bytes | bytearray) -> bytes:
         """What the client says in `octets`: whole records; the rest waits for more.
 
         Raises ssl.SSLError when it breaks the protocol; then only the alert in `outgoing` is left to send.
         """
+        if len(octets) <= RECORD_OCTETS_MAX:
+            self._incoming.write(octets)
+            return self._read() if self.is_established or self._is_ready() else b""
         parts = []
         for start in range(0, len(octets), RECORD_OCTETS_MAX):
             self._incoming.write(octets[start : start + RECORD_OCTETS_MAX])
@@ -88,8 +91,9 @@ class TlsSession:
 
     def _read(self) -> bytes:
         sent_before = self._outgoing.pending
-        parts = []
-        while self._incoming.pending or self._ssl.pending():
+        parts: list[bytes] = []
+        # A read takes a whole record, so nothing of one stays behind in OpenSSL.
+        while self._incoming.pending:
             try:
                 part = self._ssl.read(RECORD_OCTETS_MAX)
             except ssl.SSLWantReadError:
@@ -100,6 +104,8 @@ class TlsSession:
             if not part:
                 self.has_client_closed = True
                 break
+            if not parts and not self._incoming.pending and not self._outgoing.pending:
+                return part  # all there was
             parts.append(part)
         if self._outgoing.pending - sent_before > REPLY_OCTETS_MAX:
             self._has_closed = True

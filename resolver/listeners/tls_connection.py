@@ -75,6 +75,11 @@ class TlsConnection(Connection):
         """See `limits.Holder`."""
         return super().held_octets() + len(self._buffer) + self._session.held_octets
 
+    def give_way(self, reason: str) -> None:
+        """See `limits.Holder`; what becomes of its handshake then is not its client's doing."""
+        self._is_counted = True
+        super().give_way(reason)
+
     def sweep(self, now: float, idle_s: float) -> None:
         limit_s = min(HANDSHAKE_S, idle_s)
         if self._session.is_established or self._is_ending or now - self.place.quiet_since <= limit_s:
@@ -88,28 +93,33 @@ class TlsConnection(Connection):
     def _is_owed_octets(self) -> bool:
         return not self._session.is_established or super()._is_owed_octets()
 
-    def _answer_messages(self) -> bool:
-        self._unseal_arrived()
-        return super()._answer_messages()
+    def _answer_messages(self, began: float) -> bool:
+        return super()._answer_messages(self._unseal_arrived(began))
 
-    def _unseal_arrived(self) -> None:
-        """Read what arrived; a handshake takes its part of the round, too."""
-        if self._arrived and self._transport is not None:
-            began = self._host.clock.now()
-            self._unseal(self._transport)
-            self._host.turns.spend(self._host.clock.now() - began)
+    def _unseal_arrived(self, began: float) -> float:
+        """Read what arrived; from when on the time belongs to what is answered."""
+        if not self._arrived or self._transport is None:
+            return began
+        was_established = self._session.is_established
+        self._unseal(self._transport)
+        if was_established:
+            return began
+        # A handshake takes its part of the round, too, but is no part of an answer's time.
+        now = self._host.clock.now()
+        self._host.turns.spend(now - began)
+        return now
 
     def _unseal(self, transport: asyncio.Transport) -> None:
         """Read what arrived, and send what TLS itself has to say to it."""
         session = self._session
         was_established = session.is_established
-        sealed = bytes(self._arrived)
-        self._arrived.clear()
         try:
-            received = session.receive(sealed)
+            received = session.receive(self._arrived)
         except ssl.SSLError as error:
+            self._arrived.clear()
             self._break_off(transport, error)
             return
+        self._arrived.clear()
         if octets := session.outgoing():
             if not self._group:
                 self._group = group_of(octets)
@@ -141,7 +151,7 @@ class TlsConnection(Connection):
     def _charge(self) -> None:
         """The client pays for more than one handshake; a proxy does not pay for its clients."""
         if self.peer.address not in self._host.identities.trusted_proxies:
-            self._tls.handshakes.charge(client_key(self.peer.address))
+            self._tls.handshakes.charge(client_key(self.peer.address), self._host.clock.now())
 
     def _leave(self, transport: asyncio.Transport) -> None:
         if octets := self._session.close():
@@ -152,7 +162,6 @@ class TlsConnection(Connection):
         transport = self._transport
         if transport is None or transport.is_closing():
             return
-        self._turn_octets += len(octets)
         try:
             transport.write(self._session.seal(octets))
         except ssl.SSLError as error:

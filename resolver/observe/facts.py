@@ -31,6 +31,7 @@ REMARK_TOPICS: Final = (
     "lists",
     "policy",
     "query_records",
+    "streams",
     "upstreams",
 )
 """What a remark may be about."""
@@ -263,6 +264,11 @@ class ForwardingFacts:
 STREAM_TRANSPORTS: Final = ("tcp", "tls", "https")
 """Over which clients have connections."""
 
+LISTENING: Final = tuple(
+    (transport, engine) for transport in ("udp", *STREAM_TRANSPORTS) for engine in ("native", "python")
+)
+"""What an address may be listened on over, and which engine may serve it."""
+
 
 @dataclass(slots=True, frozen=True)
 class ConnectionFacts:
@@ -275,6 +281,8 @@ class ConnectionFacts:
     http: int = 0
     by_transport: Mapping[str, int] = field(default_factory=lambda: dict.fromkeys(STREAM_TRANSPORTS, 0))
     """Those of `tcp`, each transport apart."""
+    addresses: Mapping[tuple[str, str], int] = field(default_factory=lambda: dict.fromkeys(LISTENING, 0))
+    """Listened on now: one of `LISTENING` -> how many."""
 
 
 @dataclass(slots=True, frozen=True)
@@ -460,9 +468,9 @@ class Facts:
     """Exchanges in force that soon end."""
     reloads: ReloadFacts = ReloadFacts()
     clock_doubt: str = ""
+    """One of `CLOCK_DOUBTS`; empty: the clock is believed."""
     paused_until: float = 0.0
     """Unix seconds at which filtering goes on; 0: it is not paused."""
-    """One of `CLOCK_DOUBTS`; empty: the clock is believed."""
     history: HistoryFacts = HistoryFacts()
     hit_history: HitHistoryFacts = HitHistoryFacts()
     lists: tuple[ListFacts, ...] = ()
@@ -483,6 +491,8 @@ class Facts:
     log_lines_dropped: int = 0
     sinks: tuple[SinkFacts, ...] = ()
     """Readers of query records."""
+    records_left_out: int = 0
+    """Those that the API does not show, for too many came in their second."""
     audit: AuditFacts = field(default_factory=AuditFacts)
     acknowledged: tuple[AcknowledgeFacts, ...] = ()
     """Lists whose records are acknowledged."""

@@ -333,6 +333,11 @@ METRICS: Final = (
         "sink",
         series.query_records_lost,
     ),
+    counter(
+        "resolver_query_records_left_out_total",
+        "Query records that the API does not show, for more than 500 came in their second.",
+        lambda facts: facts.records_left_out,
+    ),
     labelled(
         "gauge",
         "resolver_suggestions",

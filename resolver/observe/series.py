@@ -98,6 +98,11 @@ def connections(facts: Facts) -> Iterable[Sample]:
     return [((transport,), count) for transport, count in facts.connections.by_transport.items()]
 
 
+def listen_addresses(facts: Facts) -> Iterable[Sample]:
+    """Addresses listened on, per transport and engine."""
+    return list(facts.connections.addresses.items())
+
+
 def tls_sessions(facts: Facts) -> Iterable[Sample]:
     """Handshakes that are done."""
     return list(facts.tls.sessions.items())

@@ -12,6 +12,13 @@ from resolver.observe import series
 from resolver.observe.metric import gauge, labelled
 
 STREAM_METRICS: Final = (
+    labelled(
+        "gauge",
+        "resolver_listen_addresses",
+        "Addresses that DNS is served on, by transport and by the engine that serves them.",
+        "transport engine",
+        series.listen_addresses,
+    ),
     gauge(
         "resolver_tcp_connections",
         "Open connections of clients over TCP, TLS and HTTPS.",

@@ -85,6 +85,7 @@ DROP_REASONS = (
     "tcp_yielded_idle",
     "tcp_yielded_share",
     "tcp_yielded_slow",
+    "tls_breaches_of_client",
     "tls_failed",
     "tls_handshake_timeout",
     "tls_handshakes_per_s_max",

@@ -22,7 +22,7 @@ import errno
 import logging
 import socket
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Final, NamedTuple
 
 from resolver.clock import Clock
@@ -39,6 +39,8 @@ from resolver.listeners.stream import StreamListener
 from resolver.listeners.tls_connection import TlsSide
 from resolver.listeners.turns import Turns
 from resolver.listeners.udp import UdpListener
+from resolver.server.engine import NATIVE, PYTHON
+from resolver.server.engines import KEY_OF, listened_on, pythons_streams
 from resolver.server.native import SERVED_STREAMS, NativeEngine
 
 PORT_ATTEMPTS_MAX: Final = 20
@@ -62,10 +64,8 @@ MAY_PASS: Final = (errno.EADDRINUSE, errno.EADDRNOTAVAIL, *SHORTAGES)
 _log = logging.getLogger(__name__)
 
 
-TRANSPORT_OF: Final = {"dns": Transport.TCP, "tls": Transport.TLS, "https": Transport.HTTPS}
+TRANSPORT_OF: Final = {key: transport for transport, key in KEY_OF.items()}
 """What the streams of each key of `listen` speak."""
-
-KEY_OF: Final = {transport: key for key, transport in TRANSPORT_OF.items()}
 
 
 class Wanted(NamedTuple):
@@ -114,7 +114,7 @@ class Endpoints:
         """Called when addresses are served that could not be at the start."""
         self._served_at: dict[Wanted, SocketAddress] = {}
         self._wanted = [Wanted(key, endpoint) for key, _, endpoint in settings.listen.served()]
-        self._python_streams = _python_streams(settings)
+        self._pythons_streams = pythons_streams(settings)
         self._tls = tls
         self._http = http
         self._inheritance = inheritance
@@ -133,6 +133,8 @@ class Endpoints:
         """Who gets the UDP sockets that are bound now; None: Python."""
         self._udp: list[UdpListener] = []
         self._streams: list[StreamListener] = []
+        self._planes: set[StreamListener] = set()
+        """Those of them that accept only in the place of the native plane's threads."""
         self._taken: dict[Wanted, str] = {}
         """Addresses that cannot be bound yet, and why."""
         self._bound: list[Wanted] = []
@@ -211,6 +213,26 @@ class Endpoints:
         for listener in self._streams:
             counts[listener.transport.label] += listener.connections
         return counts
+
+    @property
+    def engines(self) -> Counter[tuple[str, str]]:
+        """How many addresses are listened on, by transport and by the engine that serves them."""
+        native = self._native
+        planes = PYTHON if native is None or not native.answers else NATIVE
+        found = {("udp", PYTHON, listener.bound_to) for listener in self._udp}
+        if native is not None:
+            found |= {("udp", planes, sock.getsockname()[:2]) for sock in native.sockets}
+        for listener in self._streams:
+            engine = planes if listener in self._planes else PYTHON
+            found.add((listener.transport.label, engine, listener.bound_to))
+        return Counter((transport, engine) for transport, engine, _ in found)
+
+    @property
+    def pythons(self) -> dict[str, Sequence[str]]:
+        """Streams that are Python's although the native plane runs -> the settings that make them so."""
+        if self._native is None:
+            return {}
+        return listened_on(self._pythons_streams, (wanted.key for wanted in self._wanted))
 
     @property
     def tcp_octets(self) -> int:
@@ -303,7 +325,7 @@ class Endpoints:
 
     def _is_planes(self, transport: Transport) -> bool:
         return (
-            self._plane is not None and transport in SERVED_STREAMS and transport not in self._python_streams
+            self._plane is not None and transport in SERVED_STREAMS and transport not in self._pythons_streams
         )
 
     def _bind_streams(self, key: str, address: SocketAddress) -> list[socket.socket]:
@@ -320,6 +342,7 @@ class Endpoints:
         if self._plane is not None and self._is_planes(transport):
             for index, listener in enumerate(listeners):
                 self._plane.add_stream(index % self._plane.stream_threads, listener)
+            self._planes.update(listeners)
         else:
             try:
                 for listener in listeners:
@@ -432,18 +455,6 @@ def show_address(address: SocketAddress) -> str:
 def show_absent(endpoint: Endpoint) -> str:
     """That an address is bound but not there, for people."""
     return f"{endpoint}: this machine does not have the address; it is served when it comes"
-
-
-def _python_streams(settings: Settings) -> frozenset[Transport]:
-    """Streams whose clients say who they are in ways that the native plane does not read."""
-    if settings.listen.proxy_protocol:
-        return frozenset((Transport.TCP, Transport.TLS, Transport.HTTPS))
-    found = set()
-    if settings.client_names.below is not None:
-        found |= {Transport.TLS, Transport.HTTPS}
-    if settings.client_names.in_path or settings.http.trusted_proxies:
-        found.add(Transport.HTTPS)
-    return frozenset(found)
 
 
 def _is_expected(endpoint: Endpoint) -> bool:

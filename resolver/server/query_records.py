@@ -104,6 +104,11 @@ class QueryRecords:
         # It stands last.
         return facts if self.ring is None else facts[:-1]
 
+    @property
+    def left_out(self) -> int:
+        """Records that the API does not show, for too many came in their second."""
+        return 0 if self.ring is None else self.ring.left_out
+
     def remark(self) -> str:
         """Which sinks pass nothing on, and why; empty: none."""
         return "; ".join(f"{sink.name}: {sink.trouble}" for sink in self.facts() if sink.trouble)

@@ -13,6 +13,7 @@ from resolver.api.desk import Listening
 from resolver.listeners.address import SocketAddress
 from resolver.plurals import counted
 from resolver.server.endpoints import show_address
+from resolver.server.engines import shown
 
 
 def listening_of(
@@ -20,12 +21,18 @@ def listening_of(
 ) -> Listening:
     """Where a server is reached; `encrypted`: over what (`tls` or `https`), and where."""
     known = list(encrypted)
-    shown = {key: [show_address(where) for name, where in known if name == key] for key in ("tls", "https")}
-    return Listening(list(map(show_address, dns)), **shown, http=None if http is None else show_address(http))
+    addresses = {
+        key: [show_address(where) for name, where in known if name == key] for key in ("tls", "https")
+    }
+    return Listening(
+        list(map(show_address, dns)), **addresses, http=None if http is None else show_address(http)
+    )
 
 
-def ready_line(listening: Listening, counts: Mapping[str, Any], engine: str) -> str:
-    """One line; `counts`: those of the policy in force."""
+def ready_line(
+    listening: Listening, counts: Mapping[str, Any], engine: str, pythons: Mapping[str, Sequence[str]]
+) -> str:
+    """One line; `counts`: those of the policy in force; `pythons`: see `Endpoints.pythons`."""
     parts = ["dns " + " ".join(listening.dns)]
     parts += [f"{key} {address}" for key in ("tls", "https") for address in getattr(listening, key)]
     if listening.http is not None:
@@ -34,11 +41,14 @@ def ready_line(listening: Listening, counts: Mapping[str, Any], engine: str) -> 
     parts.append(counted(counts["domains"], "domain"))
     if counts["list_names"]:
         parts.append(counted(counts["list_names"], "list name"))
-    parts.append(f"engine {engine}")
+    parts.append(f"engine {engine}" + (f" but Python for {shown(pythons)}" if pythons else ""))
     return "ready: " + ", ".join(parts)
 
 
-def ready_fields(listening: Listening, counts: Mapping[str, Any], engine: str) -> dict[str, object]:
+def ready_fields(
+    listening: Listening, counts: Mapping[str, Any], engine: str, pythons: Mapping[str, Sequence[str]]
+) -> dict[str, object]:
     """The same for programs."""
     names = ("exchanges", "domains", "list_names")
-    return {**asdict(listening), **{name: counts[name] for name in names}, "engine": engine}
+    told = {**asdict(listening), **{name: counts[name] for name in names}, "engine": engine}
+    return {**told, "pythons_streams": {label: list(settings) for label, settings in pythons.items()}}

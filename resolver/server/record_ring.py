@@ -3,7 +3,8 @@
 Knows: which records the operator turned on, how many are kept and at what cost.  Does not know: HTTP, how a
 record looks (`sinks.look`).
 Theory: it shows what the operator has somebody else given already, with as much of clients as that one gets.
-So many records a second are made ready at the most: a flood of them must not take the time of answers.
+So many records a second are made ready at the most, of either engine: a flood of them must not take the time
+of answers.  What is left out is counted.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from collections.abc import Callable
 from typing import Final
 
 from resolver.config.settings import Settings
-from resolver.observe.records import Taken
+from resolver.observe.records import Taken, count_of
 from resolver.sinks.ipcrypt import read_key
 from resolver.sinks.look import Look
 from resolver.sinks.making import Maker, shown_clients
@@ -37,6 +38,8 @@ class RecordRing:
     def __init__(self, look: Look, now: Callable[[], float] = time.monotonic) -> None:
         self.only_blocked = look.only_blocked
         self.written = 0
+        self.left_out = 0
+        """Records that were one too many in their second."""
         self._look = look
         self._now = now
         self._lines: deque[bytes] = deque()
@@ -55,13 +58,14 @@ class RecordRing:
         second = int(self._now())
         if second != self._second:
             self._second, self._left = second, PER_SECOND_MAX
-        if not self._left:
-            return
-        some = taken[: self._left] if isinstance(taken, list) else taken
-        octets, count = self._look.written(some, offset_s)
-        self._left = max(0, self._left - count)
-        self.written += count
-        self._keep(octets.splitlines()[-KEPT_MAX:])
+        here = count_of(taken, only_blocked=self.only_blocked)
+        count = 0
+        if self._left and here:
+            octets, count = self._look.written(taken, offset_s, records_max=self._left)
+            self._left -= count
+            self.written += count
+            self._keep(octets.splitlines())
+        self.left_out += here - count
 
     def give_up(self, count: int) -> None:
         """See `records.Sink`: nobody counts on these."""

@@ -20,7 +20,7 @@ from resolver.forwarding.forwarder import Forwarder
 from resolver.forwarding.socket_network import SocketNetwork
 from resolver.listeners.address import SocketAddress
 from resolver.listeners.reporter import Reporter
-from resolver.observe.facts import STREAM_TRANSPORTS, ConnectionFacts, Facts, PolicyFacts
+from resolver.observe.facts import LISTENING, STREAM_TRANSPORTS, ConnectionFacts, Facts, PolicyFacts
 from resolver.observe.health import Health
 from resolver.observe.log import LogWriter
 from resolver.observe.tally import Tallies, TallySnapshot
@@ -31,6 +31,7 @@ from resolver.server.audit_log import Run
 from resolver.server.beside import Beside
 from resolver.server.encryption import Encryption
 from resolver.server.endpoints import Endpoints
+from resolver.server.engines import remark_on_streams
 from resolver.server.facts import (
     cache_facts,
     count_expiring,
@@ -102,12 +103,14 @@ class Telling:
     def describe(self) -> str:
         """Where it serves, and what; once it is ready."""
         assert self._policy is not None
-        return ready_line(self.listening(), self._policy.everybody.counts, self.engine)
+        counts, pythons = self._policy.everybody.counts, self._endpoints.pythons
+        return ready_line(self.listening(), counts, self.engine, pythons)
 
     def description(self) -> dict[str, object]:
         """What `describe` says, for programs."""
         assert self._policy is not None
-        return ready_fields(self.listening(), self._policy.everybody.counts, self.engine)
+        counts, pythons = self._policy.everybody.counts, self._endpoints.pythons
+        return ready_fields(self.listening(), counts, self.engine, pythons)
 
     @property
     def _forwarder(self) -> Forwarder | None:
@@ -126,6 +129,7 @@ class Telling:
         """What a person should know although the server is ready; empty texts: nothing."""
         return {
             "listen": self._endpoints.remark,
+            "streams": remark_on_streams(self._endpoints.pythons),
             "certificates": self._encryption.remark,
             "http": "; ".join(filter(None, (self._http.remark, self._http_side.tls.remark))),
             "filtering": self._publisher.pausing.remark()
@@ -172,11 +176,13 @@ class Telling:
                 tcp_octets=self._endpoints.tcp_octets,
                 http=self._http.connections,
                 by_transport=dict.fromkeys(STREAM_TRANSPORTS, 0) | self._endpoints.connections,
+                addresses=dict.fromkeys(LISTENING, 0) | self._endpoints.engines,
             ),
             native=native_facts(native),
             event_loop_stalls=0 if forwarder is None else forwarder.stalls,
             log_lines_dropped=self._log_writer.dropped,
             sinks=() if self._records is None else self._records.facts(),
+            records_left_out=0 if self._records is None else self._records.left_out,
         )
         return self._http_side.told_of(self._beside.told_of(self._encryption.told_of(facts, native)))
 

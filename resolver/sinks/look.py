@@ -43,11 +43,14 @@ class Look:
     native: Any = None
     """The same look for the native plane's records, which are written there; None: there is no plane."""
 
-    def written(self, taken: Taken, offset_s: float) -> tuple[bytes, int]:
-        """The octets, and how many records those are; `offset_s`: wall time less monotonic time."""
+    def written(self, taken: Taken, offset_s: float, *, records_max: int | None = None) -> tuple[bytes, int]:
+        """The octets, and how many records those are; `offset_s`: wall time less monotonic time.
+
+        `records_max`: no more than the first so many; None: all.
+        """
         if not isinstance(taken, list):
-            return taken.written(self.native, offset_s)
-        records = blocked_of(taken) if self.only_blocked else taken
+            return taken.written(self.native, offset_s, records_max=records_max)
+        records = (blocked_of(taken) if self.only_blocked else taken)[:records_max]
         return ENCODERS[self.format](records, self.clients, self.head, offset_s), len(records)
 
     def ends(self, octets: memoryview) -> Iterator[int]:

@@ -604,6 +604,46 @@ def test_an_upstream_that_is_back_is_noticed_and_gets_as_many_connections_as_eve
     perform(play)
 
 
+def test_a_connection_that_lives_does_not_spare_the_upstream_others_that_come_to_nothing(
+    perform: Perform,
+) -> None:
+    async def play(stage: Stage) -> None:
+        async def answer(upstream: Accepted, query_id: int, heard: Heard) -> None:
+            upstream.reply(message(query_id, b"x"))
+            await heard.result
+
+        heard, _ = stage.ask(0)
+        alive = await stage.accepted.get()
+        await answer(alive, 0, heard)
+        waiting = [stage.ask(100 + number)[0] for number in range(QUERIES_BEFORE_NEW_CONNECTION)]
+        for number in range(1, FREE + 1):
+            heard, _ = stage.ask(number)
+            (await stage.accepted.get()).abort()
+            assert await heard.result == "stream"
+        opened = stage.streams.counts.opened
+        assert opened == FREE + 1
+        # In the pause all go to the one that lives; its answers do not end it.
+        await answer(alive, 100, waiting[0])
+        for number in range(QUERIES_BEFORE_NEW_CONNECTION):
+            stage.ask(200 + number)
+        assert stage.streams.counts.opened == opened and stage.streams.open_connections == 1
+        stage.clock.advance(OPENING_PAUSE_S_MIN)
+        # Behind it one alone is begun, and with its first answer as many as ever.
+        _, heard = stage.ask(300)[0], stage.ask(301)[0]
+        assert stage.streams.counts.opened == opened + 1
+        fresh = await stage.accepted.get()
+        await fresh.read()
+        await answer(fresh, 301, heard)
+        for number in range(2 * QUERIES_BEFORE_NEW_CONNECTION):
+            stage.ask(400 + number)
+        assert stage.streams.counts.opened == opened + 3
+        for _ in range(2):
+            await (await stage.accepted.get()).read()
+        assert stage.streams.counts.held_back == 0
+
+    perform(play)
+
+
 def test_a_connection_that_closes_idle_is_no_failure(perform: Perform) -> None:
     async def play(stage: Stage) -> None:
         for number in range(FREE * 2):

@@ -38,7 +38,6 @@ LEVELS: dict[str, dict[str, int]] = {
         "timers": 0,
         "tls_counts": 0,
         "tls_session": 0,
-        "upstream_openings": 0,
         "epoll": 1,
         "guard": 1,
         "tls": 1,

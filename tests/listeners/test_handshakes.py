@@ -2,30 +2,38 @@
 
 from __future__ import annotations
 
+from ipaddress import ip_address
+from pathlib import Path
+from typing import Any
+
 import pytest
+import yaml
 
+from resolver.flow.clients import client_key
 from resolver.listeners import handshakes
-from resolver.listeners.handshakes import BREACH_COST, TOO_MANY, TOO_MANY_OF_CLIENT, HandshakeLimits
+from resolver.listeners.handshakes import TOO_MANY, TOO_MANY_BREACHES, TOO_MANY_OF_CLIENT, HandshakeLimits
+
+VECTORS: list[dict[str, Any]] = yaml.safe_load(
+    (Path(__file__).parents[1] / "vectors/handshakes.yaml").read_text()
+)
+
+OUTCOMES = {"": "ok", TOO_MANY: "of_all", TOO_MANY_OF_CLIENT: "of_client", TOO_MANY_BREACHES: "breaches"}
 
 
-def test_a_client_begins_a_seconds_worth_at_once_and_then_as_many_a_second() -> None:
-    limits = HandshakeLimits(1000, 10)
-    assert [limits.begin(b"a", 5.0) for _ in range(12)] == [""] * 10 + [TOO_MANY_OF_CLIENT] * 2
-    assert [limits.begin(b"a", 5.25) for _ in range(4)] == [""] * 2 + [TOO_MANY_OF_CLIENT] * 2
-    assert [limits.begin(b"a", 99.0) for _ in range(11)] == [""] * 10 + [TOO_MANY_OF_CLIENT]
-
-
-def test_one_client_takes_nothing_from_another_beyond_its_own_share() -> None:
-    limits = HandshakeLimits(12, 10)
-    for _ in range(50):
-        limits.begin(b"a", 1.0)
-    assert [limits.begin(b"b", 1.0) for _ in range(3)] == ["", "", TOO_MANY]
-
-
-def test_all_together_are_bounded() -> None:
-    limits = HandshakeLimits(10, 10)
-    assert [limits.begin(bytes([number]), 1.0) for number in range(11)] == [""] * 10 + [TOO_MANY]
-    assert limits.begin(b"x", 1.1) == ""
+@pytest.mark.parametrize("case", VECTORS, ids=lambda case: case["name"])
+def test_handshakes_begin_as_the_vectors_say(case: dict[str, Any]) -> None:
+    limits = HandshakeLimits(*case["rates"])
+    for milliseconds, event, address, times, *wanted in case["steps"]:
+        client, now = client_key(ip_address(address).packed), milliseconds / 1000
+        if event == "breach":
+            for _ in range(times):
+                limits.charge(client, now)
+        else:
+            begun = [OUTCOMES[limits.begin(client, now)] for _ in range(times)]
+            assert begun == [outcome for outcome, count in wanted for _ in range(count)], (
+                milliseconds,
+                event,
+            )
 
 
 def test_no_more_clients_are_remembered_than_there_is_room_for(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -37,19 +45,3 @@ def test_no_more_clients_are_remembered_than_there_is_room_for(monkeypatch: pyte
     assert limits.begin(b"d", 1.0) == ""
     assert limits.begin(b"b", 1.0) == "", "the one that had not come for longest was forgotten"
     assert len(limits._clients) == 3
-
-
-def test_who_breaks_the_rules_pays_for_ten() -> None:
-    limits = HandshakeLimits(1000, 2 * BREACH_COST)
-    begun = 0
-    while limits.begin(b"a", 1.0) == "":
-        limits.charge(b"a")
-        begun += 1
-    assert begun == 2
-    for _ in range(100):
-        limits.charge(b"a")
-    # No more than a second's worth is owed.
-    assert limits.begin(b"a", 2.0) == TOO_MANY_OF_CLIENT
-    assert limits.begin(b"a", 2.1) == ""
-    assert limits.begin(b"b", 2.1) == "", "nobody else pays"
-    limits.charge(b"never came")

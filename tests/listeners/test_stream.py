@@ -166,6 +166,31 @@ def test_one_octet_writes_make_a_message() -> None:
     run(play)
 
 
+def test_what_is_answered_in_one_turn_leaves_in_one_write(monkeypatch: pytest.MonkeyPatch) -> None:
+    written: list[bytes] = []
+    write = connection.Connection._write
+
+    def noting(self: connection.Connection, octets: bytes) -> None:
+        written.append(octets)
+        write(self, octets)
+
+    monkeypatch.setattr(connection.Connection, "_write", noting)
+
+    async def play(service: ScriptedService, listener: StreamListener) -> None:
+        service.answers_at_once = True  # also an answer that its question did not have to wait for
+        reader, writer = await connect(listener)
+        messages = [framed(number, b"wait" if number == 3 else b"quick") for number in range(16)]
+        writer.write(b"".join(messages))
+        for message in messages:
+            assert await read_message(reader) == message[2:]
+        assert written == [b"".join(messages)]
+        # What a client has sent before it is cut off was answered.
+        writer.write(framed(7, b"quick") + framed(8, b"dead"))
+        assert await read_message(reader) == framed(7, b"quick")[2:] and await is_closed(reader)
+
+    run(play)
+
+
 def test_a_slow_question_blocks_none_of_those_behind_it() -> None:
     async def play(service: ScriptedService, listener: StreamListener) -> None:
         reader, writer = await connect(listener)

@@ -14,6 +14,7 @@ import pytest
 from resolver.flow.peer import Transport
 from resolver.listeners import stream, tls_connection
 from resolver.listeners.handshakes import HandshakeLimits
+from resolver.listeners.https_connection import HttpSide
 from resolver.listeners.limits import ConnectionLimits
 from resolver.listeners.stream import StreamListener
 from resolver.listeners.tls import TlsSession
@@ -500,6 +501,33 @@ def test_a_handshake_that_takes_too_long_is_counted(
 
     assert run(play, transport=Transport.TLS, tls=side, idle_s=60.0).drops == {"tls_handshake_timeout": 1}
     assert side.counts.failures == {"timeout": 1} and not side.counts.sessions
+
+
+@pytest.mark.usefixtures("quick_sweep")
+@pytest.mark.parametrize("transport", [Transport.TLS, Transport.HTTPS], ids=lambda one: one.label)
+def test_only_a_hello_that_was_answered_and_led_to_no_session_counts_against_its_client(
+    context: ssl.SSLContext, transport: Transport
+) -> None:
+    side = TlsSide(lambda now: context)
+    charged: list[bytes] = []
+    side.handshakes.charge = lambda client, now: charged.append(client)  # type: ignore[method-assign]
+
+    async def play(_: ScriptedService, listener: StreamListener) -> None:
+        silent = await connect(listener)
+        assert await is_closed(silent[0])
+        await until(lambda: side.counts.failures["timeout"] == 1)
+        assert not charged, "a browser opens connections ahead"
+        begun = Client(*await connect(listener))
+        with contextlib.suppress(ssl.SSLWantReadError):
+            begun.tls.do_handshake()
+        begun.flush()
+        while await begun.reader.read(1 << 16):
+            pass
+        await until(lambda: len(charged) == 1)
+
+    http = HttpSide(lambda now: b"") if transport is Transport.HTTPS else None
+    run(play, transport=transport, tls=side, idle_s=0.1, http=http)
+    assert side.counts.failures == {"timeout": 2}
 
 
 def test_a_handshake_is_given_five_seconds() -> None:

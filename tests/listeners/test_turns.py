@@ -37,7 +37,10 @@ class Wire:
         return self.address, 4000
 
     def write(self, octets: bytes) -> None:
-        self._ended.append(octets[4:].decode()[:8].rstrip("."))
+        while octets:
+            end = 2 + int.from_bytes(octets[:2], "big")
+            self._ended.append(octets[4:end].decode()[:8].rstrip("."))
+            octets = octets[end:]
 
     def pause_reading(self) -> None:
         self.is_read = False

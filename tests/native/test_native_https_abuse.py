@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import select
 import socket
 import ssl
@@ -364,6 +365,41 @@ def test_octets_that_are_no_handshake_end_it_and_are_counted(
     failures = dict(play.plane.handshakes()[1])
     assert (failures["garbage"], sum(failures.values())) == (1, 1)
     assert play.counter("tls_failed") == 1
+
+
+def test_garbage_behind_the_handshake_ends_the_session_and_counts_against_its_client(
+    ads_image: Path,
+) -> None:
+    with HttpsPlay(native, ads_image, handshakes_per_s_max=20, handshakes_per_client_max=20) as play:
+        broken = 0
+        until = time.monotonic() + PATIENCE_S
+        while not play.counter("tls_breaches_of_client") and time.monotonic() < until:
+            with contextlib.suppress(ConnectionError, ssl.SSLError):
+                client = play.http2()
+                with socket.socket(fileno=client.sock.detach()) as plain:
+                    plain.settimeout(PATIENCE_S)
+                    plain.sendall(b"\x17\3\3\0\x20" + bytes(32))
+                    assert closes(plain)
+                broken += 1
+        assert play.counter("tls_breaches_of_client") and broken >= 3
+        assert comes_to(play, "tls_failed", broken)
+        failures = dict(play.plane.handshakes()[1])
+        assert failures["limit"] == sum(failures.values()), "the handshakes of all others were done"
+
+
+def test_connections_that_are_opened_ahead_and_say_nothing_cost_their_client_nothing(
+    ads_image: Path,
+) -> None:
+    # A debt would last a second.
+    bounds: dict[str, Any] = {"handshakes_per_s_max": 2, "handshakes_per_client_max": 4, "idle_s": 0.6}
+    with HttpsPlay(native, ads_image, **bounds) as play:
+        silent = [socket.create_connection(("127.0.0.1", play.port), 10) for _ in range(2)]
+        for sock in silent:
+            assert closes(sock)
+            sock.close()
+        wait_for(play.http2).close()
+        assert play.counter("tls_handshake_timeout") >= 2
+        assert play.counter("tls_breaches_of_client") == 0
 
 
 def test_garbage_in_the_middle_of_a_handshake_ends_it(play: HttpsPlay) -> None:

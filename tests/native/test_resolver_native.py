@@ -776,6 +776,23 @@ def lines_from(core: Any, *, line_format: str = "text", clients: str = "hidden")
     return lines
 
 
+@pytest.mark.parametrize(("only_blocked", "here"), [(False, 200), (True, 100)])
+def test_a_reader_gets_no_more_records_than_it_wants(image: Path, only_blocked: bool, here: int) -> None:
+    core = make_core(image, query_records="all")
+    for number in range(100):
+        core.answer(query(f"n{number}.ads.example"), CLIENT, Transport.TCP, 1.0)
+        core.answer(query("printer.example"), CLIENT, Transport.TCP, 1.0)
+    taken = core.take_records()
+    look = native.RecordLook("jsonl", "hidden", only_blocked=only_blocked)
+    assert taken.count(only_blocked=only_blocked) == here
+    whole, count = taken.written(look, 0.0)
+    assert count == here
+    for wanted in (0, 1, 99, here, here + 1):
+        octets, count = taken.written(look, 0.0, records_max=wanted)
+        assert count == len(octets.splitlines()) == min(wanted, here)
+        assert whole.startswith(octets)
+
+
 def test_what_is_answered_is_recorded_once_and_in_order(start: Callable[..., Play], image: Path) -> None:
     play = start(make_core(image, query_records="all"))
     play.ask_upstream()

@@ -404,6 +404,39 @@ def test_garbage_behind_the_handshake_ends_the_session_and_no_other(start: Calla
     assert read(other).endswith(ADDRESS)
 
 
+def test_who_breaks_sessions_waits_when_the_server_is_pressed(start: Callable[..., StreamPlay]) -> None:
+    play = start(handshakes_per_s_max=20, handshakes_per_client_max=20)
+    broken = 0
+    until = time.monotonic() + PATIENCE_S
+    while not play.counter("tls_breaches_of_client") and time.monotonic() < until:
+        with contextlib.suppress(ConnectionError, ssl.SSLError):
+            client = play.connect(Transport.TLS)
+            with socket.socket(fileno=client.detach()) as plain:
+                plain.settimeout(PATIENCE_S)
+                plain.sendall(b"\x17\x03\x03\x00\x20" + bytes(32))
+                with contextlib.suppress(ConnectionResetError):
+                    while plain.recv(4096):
+                        pass
+            broken += 1
+    assert play.counter("tls_breaches_of_client") and broken >= 3
+    assert play.comes_to("tls_failed", broken)
+    failures = dict(play.plane.handshakes()[1])
+    assert failures["limit"] == sum(failures.values()), "the handshakes of all others were done"
+
+
+def test_connections_that_are_opened_ahead_and_say_nothing_cost_their_client_nothing(
+    start: Callable[..., StreamPlay],
+) -> None:
+    # A debt would last a second.
+    play = start(handshakes_per_s_max=2, handshakes_per_client_max=4, idle_s=0.6)
+    silent = [socket.create_connection(play.doors[1].getsockname(), PATIENCE_S) for _ in range(2)]
+    play.clients += silent
+    assert all(is_closed(sock) for sock in silent)
+    play.connect(Transport.TLS)
+    assert play.counter("tls_handshake_timeout") == 2
+    assert play.counter("tls_breaches_of_client") == 0
+
+
 def test_certificates_are_swapped_under_sessions_that_go_on(
     start: Callable[..., StreamPlay],
 ) -> None:

@@ -175,7 +175,11 @@ FULL = Facts(
         streams=StreamFacts(unexpected=804, opened=801, reused=803, broken=800, retried=802, held_back=805),
     ),
     connections=ConnectionFacts(
-        tcp=1821, tcp_octets=70_021, http=905, by_transport={"tcp": 1822, "tls": 1823, "https": 1824}
+        tcp=1821,
+        tcp_octets=70_021,
+        http=905,
+        by_transport={"tcp": 1822, "tls": 1823, "https": 1824},
+        addresses={("udp", "native"): 1825, ("tls", "python"): 1826},
     ),
     tls=TlsFacts(
         sessions={("tls", "1.3", "x25519", "false"): 1901, ("https", "1.2", "none", "true"): 1902},
@@ -213,6 +217,7 @@ FULL = Facts(
             unproved=3310,
         ),
     ),
+    records_left_out=3106,
     suggestions={"open": 3103, "weak": 3104, "dismissed": 3105},
     block_page=BlockPageFacts(
         is_up=True,

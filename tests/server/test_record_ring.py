@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 import pytest
 
@@ -18,6 +19,7 @@ from resolver.sinks.look import Look
 from resolver.sinks.making import Maker
 from resolver.wire.encode import encode_query
 from resolver.wire.names import name_from_text
+from tests.support.fake_native import FakeRecords
 
 
 def record(number: int) -> Record:
@@ -50,6 +52,36 @@ def test_so_many_are_made_ready_in_a_second_and_so_many_kept() -> None:
         for _ in range(3):
             kept.write([record(number) for number in range(PER_SECOND_MAX // 2)], 0.0)
     assert kept.written == 4 * PER_SECOND_MAX and len(kept.newest(10_000)) == KEPT_MAX
+    assert kept.left_out == 2 * PER_SECOND_MAX
+
+
+def test_of_the_native_planes_records_no_more_are_made_ready() -> None:
+    """They come thousands at a time, and are made ready there."""
+    at = [0.0]
+    kept = ring(at)
+    asked: list[int | None] = []
+
+    class Made(FakeRecords):
+        def written(self, look: object, offset_s: float, *, records_max: int | None = None) -> Any:
+            asked.append(records_max)
+            return super().written(look, offset_s, records_max=records_max)
+
+    for second in range(2):
+        at[0] = float(second)
+        for _ in range(3):
+            taken = Made()
+            taken.made = [b"{}\n"] * (PER_SECOND_MAX - 1)
+            kept.write(taken, 0.0)
+    assert asked == [PER_SECOND_MAX, 1] * 2
+    assert kept.written == 2 * PER_SECOND_MAX
+    assert kept.left_out == 6 * (PER_SECOND_MAX - 1) - kept.written
+
+
+def test_what_nobody_wants_is_not_left_out() -> None:
+    kept = RecordRing(Look("jsonl", ShownClients("hidden"), only_blocked=True), lambda: 0.0)
+    for _ in range(100):
+        kept.write([record(number) for number in range(PER_SECOND_MAX)], 0.0)
+    assert (kept.written, kept.left_out) == (0, 0)
 
 
 def test_octets_are_bounded_too() -> None:

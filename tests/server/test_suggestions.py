@@ -64,7 +64,7 @@ class Lines:
     def count(self, *, only_blocked: bool) -> int:
         return len(self._lines)
 
-    def written(self, look: object, offset_s: float) -> tuple[bytes, int]:
+    def written(self, look: object, offset_s: float, *, records_max: int | None = None) -> tuple[bytes, int]:
         lines = "".join(f"2026-01-31T12:00:00.000Z info query {line}\n" for line in self._lines)
         return lines.encode(), len(self._lines)
 

@@ -77,8 +77,9 @@ class FakeRecords:
     def count(self, *, only_blocked: bool) -> int:
         return len(self.made)
 
-    def written(self, look: object, offset_s: float) -> tuple[bytes, int]:
-        return b"".join(self.made), len(self.made)
+    def written(self, look: object, offset_s: float, *, records_max: int | None = None) -> tuple[bytes, int]:
+        made = self.made[:records_max]
+        return b"".join(made), len(made)
 
 
 class RecordLook:

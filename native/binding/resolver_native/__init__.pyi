@@ -354,10 +354,12 @@ class Records:
     def count(self, *, only_blocked: bool) -> int:
         """How many there are; `only_blocked`: that a rule blocked, or would have."""
 
-    def written(self, look: RecordLook, offset_s: float) -> tuple[bytes, int]:
+    def written(
+        self, look: RecordLook, offset_s: float, *, records_max: int | None = None
+    ) -> tuple[bytes, int]:
         """What a reader gets, and of how many records; made without the GIL.
 
-        `offset_s`: wall time less monotonic time.
+        `offset_s`: wall time less monotonic time.  `records_max`: no more than the first so many; None: all.
         """
 
 @final

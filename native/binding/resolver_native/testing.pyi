@@ -17,6 +17,7 @@ __all__ = [
     "encode_malformed",
     "encode_question",
     "encode_response",
+    "https_rests",
     "panic_next",
     "panic_stream_thread",
     "panic_worker",
@@ -74,6 +75,9 @@ class Steps:
 
     def close_ticket(self, ticket: int) -> None:
         """Python is done with a question handed over by on_response or `overdue`."""
+
+def https_rests(plane: Plane) -> int:
+    """How often a connection over HTTPS was taken from the library because it was quiet."""
 
 def panic_next(cache: Cache) -> None:
     """The next call of `cache`, or of a core over it or a plane over that, panics."""

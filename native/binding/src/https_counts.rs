@@ -47,6 +47,8 @@ impl Cut {
 pub struct HttpsCounts {
     statuses: [AtomicU64; STATUSES.len()],
     cut: [AtomicU64; Cut::ALL.len()],
+    /// How often a connection came to rest.
+    pub rests: AtomicU64,
 }
 
 impl HttpsCounts {

@@ -80,6 +80,12 @@ impl Mailbox {
         }
     }
 
+    /// The thread was woken: clear the wake-up, and only then look at the signals; which are set.
+    pub fn hear(&self) -> u32 {
+        self.wakeup.clear();
+        self.signals.look_again()
+    }
+
     /// The thread looks at its signals: it lives.
     pub fn beat(&self, signals: u32) {
         if signals & SIGNAL_PULSE != 0 {

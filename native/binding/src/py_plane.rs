@@ -381,6 +381,11 @@ impl Plane {
         }
     }
 
+    /// How often a connection over HTTPS came to rest (tests).
+    pub fn https_rests(&self) -> u64 {
+        self.shared().map_or(0, |shared| shared.https_counts.rests.load(Ordering::Relaxed))
+    }
+
     fn shared(&self) -> Option<Arc<Shared>> {
         self.running.lock().as_ref().map(|running| Arc::clone(&running.shared))
     }

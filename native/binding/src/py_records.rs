@@ -37,13 +37,15 @@ impl Records {
         self.taken.count(only_blocked)
     }
 
+    #[pyo3(signature = (look, offset_s, *, records_max=None))]
     fn written<'py>(
         &self,
         py: Python<'py>,
         look: &RecordLook,
         offset_s: f64,
+        records_max: Option<usize>,
     ) -> PyResult<(Bound<'py, PyBytes>, usize)> {
-        let write = || Ok(look.look.written(&self.taken, offset_s));
+        let write = || Ok(look.look.written(&self.taken, offset_s, records_max.unwrap_or(usize::MAX)));
         let (octets, count) = py.detach(|| self.guard.call_or_raise(write))?;
         Ok((PyBytes::new(py, &octets), count))
     }

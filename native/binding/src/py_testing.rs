@@ -19,6 +19,7 @@ pub fn register(parent: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(panic_next, &module)?)?;
     module.add_function(wrap_pyfunction!(panic_worker, &module)?)?;
     module.add_function(wrap_pyfunction!(panic_stream_thread, &module)?)?;
+    module.add_function(wrap_pyfunction!(https_rests, &module)?)?;
     parent.setattr("testing", module)
 }
 
@@ -32,6 +33,12 @@ fn panic_next(cache: &Cache) {
 #[pyfunction]
 fn panic_stream_thread(plane: &Plane, thread: usize) {
     plane.panic_stream_thread(thread);
+}
+
+/// See the stub file.
+#[pyfunction]
+fn https_rests(plane: &Plane) -> u64 {
+    plane.https_rests()
 }
 
 /// See the stub file.

@@ -3,7 +3,7 @@
 //! Knows: bits.  Does not know: what each means, how a thread is woken (`mailbox`).
 //! Theory: a sender sets a bit after it put something down; who finds it clear wakes the thread.  The thread clears
 //! the bit before it looks.  A wake-up that it clears later than the bit may stand for something put down meanwhile,
-//! and nobody wakes it again for that: so behind clearing a wake-up it looks at the bit once more.  `native/models`
+//! and nobody wakes it again for that: so behind clearing a wake-up it looks at the bit once more (`look_again`).  `native/models`
 //! tries every order in which threads can do this.
 
 use crate::atomic::{AtomicU32, Ordering};
@@ -32,6 +32,14 @@ impl Signals {
     /// Whether one of these is set.
     pub fn have(&self, bits: u32) -> bool {
         self.all() & bits != 0
+    }
+
+    /// Look again, behind clearing a wake-up: what any sender set before he woke is seen from here on.
+    ///
+    /// An exchange, not a load: clearing a wake-up is a system call, which orders nothing for the threads, and a load
+    /// could still find what was there before.
+    pub fn look_again(&self) -> u32 {
+        self.bits.fetch_or(0, Ordering::AcqRel)
     }
 
     /// Clear these, before looking at what was put down; whether one was set.

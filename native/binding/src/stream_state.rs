@@ -10,7 +10,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use parking_lot::Mutex;
 use resolver_core::flow::{
-    ConnectionBounds, ConnectionLimits, HandshakeLimits, Holder, Limit, StreamRoute, Transport,
+    ConnectionBounds, ConnectionLimits, HandshakeLimits, Holder, Limit, StreamRoute, TooManyHandshakes,
+    Transport,
 };
 
 use crate::counters::add;
@@ -101,8 +102,7 @@ impl StreamMailbox {
     ///
     /// Whoever rings between a `take` and this wakes nobody, and neither does anybody behind him.
     pub fn hear(&self) -> bool {
-        self.mailbox.wakeup.clear();
-        self.has_news()
+        self.mailbox.hear() & SIGNAL_NEWS != 0
     }
 
     /// What was put down since the last call.
@@ -133,11 +133,23 @@ pub enum StreamDrop {
     Handshakes,
     /// Its client does.
     HandshakesOfClient,
+    /// Too many of its client's came to nothing, while all together begin many.
+    BreachesOfClient,
     /// Its client may not ask, and would have to be told so after a handshake.
     Stranger,
 }
 
-const DROPS: [(StreamDrop, &str); 10] = [
+impl From<TooManyHandshakes> for StreamDrop {
+    fn from(too_many: TooManyHandshakes) -> StreamDrop {
+        match too_many {
+            TooManyHandshakes::OfAll => StreamDrop::Handshakes,
+            TooManyHandshakes::OfClient => StreamDrop::HandshakesOfClient,
+            TooManyHandshakes::Breaches => StreamDrop::BreachesOfClient,
+        }
+    }
+}
+
+const DROPS: [(StreamDrop, &str); 11] = [
     (StreamDrop::ShortMessage, "tcp_short_message"),
     (StreamDrop::DoesNotRead, "tcp_client_does_not_read"),
     (StreamDrop::AnswersFull, "tcp_answers_full"),
@@ -147,6 +159,7 @@ const DROPS: [(StreamDrop, &str); 10] = [
     (StreamDrop::HandshakeTimeout, "tls_handshake_timeout"),
     (StreamDrop::Handshakes, "tls_handshakes_per_s_max"),
     (StreamDrop::HandshakesOfClient, "tls_handshakes_per_s_per_client_max"),
+    (StreamDrop::BreachesOfClient, "tls_breaches_of_client"),
     (StreamDrop::Stranger, "tls_stranger"),
 ];
 

@@ -1,6 +1,6 @@
 //! The few system calls of the data plane, behind safe functions.
 //!
-//! Knows: recvmmsg and sendmmsg, the layout of control messages, the clock.  Does not know: DNS.
+//! Knows: recvmmsg and sendmmsg, the layout of control messages, the clock, the heap.  Does not know: DNS.
 //! Theory: the kernel fills one table of slots per call, and an answer goes out with its query's address and
 //! control octets as they arrived, so a batch costs two system calls and copies nothing but the answers.
 //! All tables live in boxes that are never moved, so the pointers in the headers stay good.
@@ -30,6 +30,15 @@ const SEND_OCTETS: usize = 1536;
 /// Where the interface's number stands in a control message: after the `cmsghdr` of 16 octets comes
 /// `in_pktinfo {ifindex, spec_dst, addr}` or `in6_pktinfo {addr (16 octets), ifindex}`.
 const INTERFACE_AT: [usize; 2] = [16, 32];
+
+/// Give memory that nobody uses back to the system, wherever in the heap it lies; other C libraries do it by themselves.
+pub fn trim_memory() {
+    // SAFETY: it is told no address.
+    #[cfg(target_env = "gnu")]
+    unsafe {
+        libc::malloc_trim(0)
+    };
+}
 
 /// What a system call returned, or why it failed.
 pub fn check(result: libc::c_int) -> io::Result<libc::c_int> {

@@ -13,7 +13,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::Arc;
 
 use parking_lot::Mutex;
-use resolver_core::flow::Carrier;
+use resolver_core::flow::{Carrier, Openings};
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::client::Resumption;
 use rustls::crypto::aws_lc_rs::cipher_suite::TLS13_AES_128_GCM_SHA256;
@@ -28,7 +28,6 @@ use rustls::{
 
 use crate::sys::monotonic;
 use crate::upstream_authorities::{Authorities, Read, Sessions};
-use crate::upstream_openings::Openings;
 
 /// Octets of a pin: SHA-256.
 pub const PIN_OCTETS: usize = 32;

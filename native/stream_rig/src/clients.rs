@@ -101,12 +101,17 @@ pub struct Connection {
 }
 
 impl Connection {
+    /// Write `octets` at once.
+    pub fn say(&mut self, octets: &[u8]) -> Result<()> {
+        match &mut self.stream {
+            Stream::Plain(socket) => socket.write_all(octets),
+            Stream::Tls(tls) => tls.write_all(octets).and_then(|()| tls.flush()),
+        }
+    }
+
     /// Write `request` at once and wait for so many answers.
     pub fn ask(&mut self, request: &[u8], answers: usize) -> Result<()> {
-        match &mut self.stream {
-            Stream::Plain(socket) => socket.write_all(request)?,
-            Stream::Tls(tls) => tls.write_all(request).and_then(|()| tls.flush())?,
-        }
+        self.say(request)?;
         let mut left = answers;
         let mut room = [0; 16_384];
         while left > 0 {
@@ -126,6 +131,21 @@ impl Connection {
             left = left.saturating_sub(found);
         }
         Ok(())
+    }
+
+    /// Agree to the settings that the server sends next, over HTTP/2.  Fails if none come in time.
+    pub fn agree(&mut self) -> Result<()> {
+        let mut room = [0; 1024];
+        while !http2::has_settings(&self.pending) {
+            let Stream::Tls(tls) = &mut self.stream else { return Ok(()) };
+            let octets = tls.read(&mut room)?;
+            if octets == 0 {
+                return Err(Error::new(ErrorKind::UnexpectedEof, "closed"));
+            }
+            self.pending.extend_from_slice(&room[..octets]);
+        }
+        self.pending.clear();
+        self.say(&http2::agreement())
     }
 
     /// Version, key exchange group, and whether a ticket was used; nothing of plain TCP.

@@ -8,6 +8,7 @@ const HEADERS: u8 = 1;
 const SETTINGS: u8 = 4;
 const WINDOW_UPDATE: u8 = 8;
 const END_STREAM: u8 = 1;
+const ACK: u8 = 1;
 const END_HEADERS: u8 = 4;
 const FRAME_HEAD_OCTETS: usize = 9;
 
@@ -33,6 +34,13 @@ pub fn request(octets: &mut Vec<u8>, stream: u32, message: &[u8]) {
     frame(octets, DATA, END_STREAM, stream, message);
 }
 
+/// That the server's settings are agreed to, as every client says sooner or later (RFC 9113 §6.5.3).
+pub fn agreement() -> Vec<u8> {
+    let mut octets = Vec::new();
+    frame(&mut octets, SETTINGS, ACK, 0, &[]);
+    octets
+}
+
 /// How many answers end in `octets`, and how many octets their whole frames take.
 pub fn answers_in(octets: &[u8]) -> (usize, usize) {
     let (mut at, mut answers) = (0, 0);
@@ -45,6 +53,18 @@ pub fn answers_in(octets: &[u8]) -> (usize, usize) {
         at = end;
     }
     (answers, at)
+}
+
+/// Whether settings to agree to are among the whole frames in `octets`.
+pub fn has_settings(octets: &[u8]) -> bool {
+    let mut at = 0;
+    while let Some(head) = octets.get(at..at + FRAME_HEAD_OCTETS) {
+        at += FRAME_HEAD_OCTETS + u32::from_be_bytes([0, head[0], head[1], head[2]]) as usize;
+        if octets.len() >= at && head[3] == SETTINGS && head[4] & ACK == 0 {
+            return true;
+        }
+    }
+    false
 }
 
 fn field(fields: &mut Vec<u8>, name: &[u8], value: &[u8]) {

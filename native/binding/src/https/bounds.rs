@@ -5,13 +5,23 @@
 use std::time::Duration;
 
 /// For a handshake, from the connection on.
-pub const HANDSHAKE_S: Duration = Duration::from_secs(5);
+pub const HANDSHAKE_S: f64 = 5.0;
 
 /// So long a request's body may be on its way, and an answer wait for its client to take more of it.
 pub const STALL_S: f64 = 10.0;
 
 /// What was asked before a connection is to end has so long for its answers.
 pub const ENDING_S: f64 = 5.0;
+
+/// A connection of HTTP/2 that was quiet for so long is taken from the library, until its client says something.
+/// To begin anew costs some 5 µs.
+pub const REST_AFTER_S: f64 = 2.0;
+
+/// After so many have been, their memory goes back to the system: some megabyte.
+pub const RESTS_BEFORE_TRIM: u32 = 64;
+
+/// No sooner than after so long, as all of the heap is looked through for it.
+pub const TRIM_EVERY_S: f64 = 5.0;
 
 /// How often all connections are looked at for their time.
 pub const LOOK_TIME: Duration = Duration::from_millis(500);

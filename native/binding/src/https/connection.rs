@@ -10,14 +10,18 @@ use std::sync::Arc;
 use std::task::Waker;
 
 use resolver_core::flow::{Place, NEVER, SLOW_AFTER_S, UNNOTED_OCTETS_MAX};
-use resolver_core::http::Refusal;
+use resolver_core::http::{Refusal, Rest};
 
 use super::answer_body::Unwritten;
-use super::bounds::{ENDING_S, STALL_S};
+use super::bounds::{ENDING_S, HANDSHAKE_S, REST_AFTER_S, STALL_S};
 use super::desk::Answering;
 use super::guarded_io::Watch;
 use super::state::Thread;
+use super::tls_io::Handshake;
 use crate::https_counts::Cut;
+use crate::stream_state::StreamDrop;
+use crate::sys::monotonic;
+use crate::tls_counts::TlsFailure;
 
 /// How a connection ends, where its client does not end it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -40,6 +44,10 @@ pub struct Connection {
     /// What was written when somebody last looked, and when that was less.
     written: Cell<u64>,
     moved_at: Cell<f64>,
+    handshake: Cell<Handshake>,
+    began_at: f64,
+    /// Whether the library has nothing of it.
+    is_resting: Cell<bool>,
     ending: Cell<Option<Ending>>,
     ending_since: Cell<f64>,
     waker: RefCell<Option<Waker>>,
@@ -58,6 +66,9 @@ impl Connection {
             reading: Cell::new(0),
             written: Cell::new(0),
             moved_at: Cell::new(now),
+            handshake: Cell::new(Handshake::Awaited),
+            began_at: now,
+            is_resting: Cell::new(false),
             ending: Cell::new(None),
             ending_since: Cell::new(NEVER),
             waker: RefCell::default(),
@@ -82,6 +93,63 @@ impl Connection {
     /// What its answers hold.
     pub fn unwritten(&self) -> &Rc<Unwritten> {
         &self.unwritten
+    }
+
+    // Its session.
+
+    /// How far it is on its way to one.
+    pub fn handshake(&self) -> &Cell<Handshake> {
+        &self.handshake
+    }
+
+    /// There is one.
+    pub fn begin_session(&self) {
+        self.handshake.set(Handshake::Done);
+        self.place.set_quiet_since(self.thread.desk.now());
+        self.place.set_slow_since(NEVER);
+    }
+
+    /// There will be none.
+    pub fn fail_handshake(&self, failure: TlsFailure) {
+        if self.handshake.get() == Handshake::Answered {
+            self.charge();
+        }
+        self.thread.tls_counts().failed(failure);
+        match failure {
+            TlsFailure::Closed => {}
+            TlsFailure::Timeout => self.thread.count(StreamDrop::HandshakeTimeout),
+            _ => self.thread.count(StreamDrop::TlsFailed),
+        }
+    }
+
+    /// It broke the rules of TLS behind its handshake; the alert is sent.
+    pub fn break_tls(&self) {
+        self.charge();
+        self.thread.count(StreamDrop::TlsFailed);
+    }
+
+    // Its rest.
+
+    /// What is needed to go on later, if it has been quiet for long enough and nothing is open.
+    pub fn rest(&self) -> Option<Rest> {
+        let is_quiet = self.thread.desk.now() - self.place.quiet_since() >= REST_AFTER_S
+            && self.ending.get().is_none()
+            && self.place.open_questions() == 0
+            && self.unwritten.octets() == 0
+            && self.reading.get() == 0;
+        if is_quiet {
+            self.watch.rest()
+        } else {
+            None
+        }
+    }
+
+    /// The library has nothing of it any more, or has again.
+    pub fn set_resting(&self, is_resting: bool) {
+        self.is_resting.set(is_resting);
+        if is_resting {
+            self.thread.count_rest();
+        }
     }
 
     // Requests.
@@ -114,9 +182,9 @@ impl Connection {
         self.thread.counts().cut(Cut::Stalled);
     }
 
-    /// Its client broke the rules, or went before there was a session: it pays for more than one handshake.
+    /// Its client broke the rules, or its hello was answered and led to no session: that counts against it.
     pub fn charge(&self) {
-        self.thread.shared.streams.handshakes.charge(self.address, self.thread.desk.now());
+        self.thread.shared.streams.handshakes.charge(self.address, monotonic());
     }
 
     /// A request got a status instead of an answer.
@@ -164,6 +232,10 @@ impl Connection {
 
     fn end(&self, ending: Ending) {
         self.ending.set(Some(ending));
+        self.wake();
+    }
+
+    fn wake(&self) {
         if let Some(waker) = self.waker.take() {
             waker.wake();
         }
@@ -171,6 +243,9 @@ impl Connection {
 
     /// See whether its time is up.  `idle_s`: how long it may be quiet.
     pub fn look_at_time(&self, now: f64, idle_s: f64) {
+        if self.handshake.get() != Handshake::Done {
+            return self.look_at_handshake(now, idle_s);
+        }
         let written = self.watch.answered_octets();
         if written != self.written.get() || self.unwritten.octets() == 0 {
             self.written.set(written);
@@ -185,8 +260,26 @@ impl Connection {
             self.end(Ending::Now);
         } else if self.place.open_questions() == 0 && now - self.place.quiet_since() >= idle_s {
             self.end_soon();
+        } else if !self.is_resting.get() && self.rest().is_some() {
+            self.wake();
         }
         self.hold();
+    }
+
+    fn look_at_handshake(&self, now: f64, idle_s: f64) {
+        let waited_s = now - self.began_at;
+        if self.ending.get() == Some(Ending::Now) {
+            return;
+        }
+        if waited_s > HANDSHAKE_S.min(idle_s) {
+            self.fail_handshake(TlsFailure::Timeout);
+            self.end(Ending::Now);
+        } else if self.ending.get().is_some() {
+            // There is no session yet, so nothing is owed to it.
+            self.end(Ending::Now);
+        } else if waited_s >= SLOW_AFTER_S {
+            self.place.set_slow_since(self.began_at);
+        }
     }
 
     /// Since when the client owes the rest of what it has begun to ask; `NEVER`.

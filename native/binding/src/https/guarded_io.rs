@@ -6,9 +6,11 @@ use std::cell::{Cell, RefCell};
 use std::io;
 use std::pin::Pin;
 use std::rc::Rc;
-use std::task::{Context, Poll};
+use std::task::{ready, Context, Poll};
 
-use resolver_core::http::{FrameFault, FrameGuard, HeadFault, HeadGuard, SentFrames};
+use resolver_core::http::{
+    FrameFault, FrameGuard, HeadFault, HeadGuard, Hushed, Rest, Retold, SentFrames, NO_TABLE,
+};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 /// What is wrong with what came.
@@ -18,6 +20,8 @@ pub enum Fault {
     Frames(FrameFault),
     /// Over HTTP/1.1.
     Head(HeadFault),
+    /// Below both: it breaks the rules of TLS.
+    Tls,
 }
 
 /// Who looks on.
@@ -40,6 +44,8 @@ pub struct Watch {
     /// What the session took for its client: octets over HTTP/1.1, frames over HTTP/2.
     written: Cell<u64>,
     sent: RefCell<SentFrames>,
+    /// What the library is not to hear.
+    hushed: RefCell<Option<Box<Hushed>>>,
 }
 
 impl Watch {
@@ -75,6 +81,26 @@ impl Watch {
         }
     }
 
+    /// With what the connection can go on later, if nothing is open over HTTP/2 now.
+    pub fn rest(&self) -> Option<Rest> {
+        match &*self.guard.borrow() {
+            Guard::Frames(guard) if self.fault.get().is_none() && !guard.is_within_frame() => {
+                let sent = self.sent.borrow();
+                if sent.is_within_frame() {
+                    return None;
+                }
+                Rest::of(guard.heard(), sent.said())
+            }
+            _ => None,
+        }
+    }
+
+    /// The client was told to use no table for its headers; the library does not know.
+    pub fn told_to_use_no_table(&self) {
+        self.sent.borrow_mut().take(NO_TABLE);
+        self.hushed.replace(Some(Box::default()));
+    }
+
     /// An answer leaves.
     pub fn answered(&self) {
         if let Guard::Frames(guard) = &mut *self.guard.borrow_mut() {
@@ -85,6 +111,12 @@ impl Watch {
     /// Whether the connection has to end with the answer that is made now.
     pub fn is_last(&self) -> bool {
         matches!(&*self.guard.borrow(), Guard::Heads(guard) if guard.is_over())
+    }
+
+    fn note_failure(&self, read: &Poll<io::Result<()>>) {
+        if matches!(read, Poll::Ready(Err(error)) if error.kind() == io::ErrorKind::InvalidData) {
+            self.fault.set(Some(Fault::Tls));
+        }
     }
 
     fn take(&self, octets: &[u8]) -> io::Result<()> {
@@ -107,17 +139,88 @@ impl Watch {
 pub struct GuardedIo<S> {
     session: S,
     watch: Rc<Watch>,
+    /// What is read before anything else, and nobody has said now.
+    opening: Vec<u8>,
+    retold: Option<Box<Retold>>,
 }
+
+/// Octets that are looked through at once for what the client has heard.
+const RETOLD_OCTETS_MAX: usize = 16_384;
+
+/// Octets that are looked through at once for what the library is not to hear.
+const HUSHED_OCTETS: usize = 1024;
 
 impl<S> GuardedIo<S> {
     /// All that is read from `session`, and what is written to it, `watch` sees.
     pub fn new(session: S, watch: Rc<Watch>) -> GuardedIo<S> {
-        GuardedIo { session, watch }
+        GuardedIo { session, watch, opening: Vec::new(), retold: None }
+    }
+
+    /// The same for a connection that has rested; `window`: see `Rest::retold`.
+    pub fn again(session: S, watch: Rc<Watch>, rest: &Rest, window: u32) -> GuardedIo<S> {
+        let retold = Some(Box::new(rest.retold(window)));
+        GuardedIo { session, watch, opening: rest.opening(), retold }
     }
 
     /// The session again.
     pub fn into_inner(self) -> S {
         self.session
+    }
+
+    /// Read into `opening` what the library is to hear; ready with nothing there: there will be no more.
+    fn poll_hushed(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>>
+    where
+        S: AsyncRead + Unpin,
+    {
+        let mut room = [0; HUSHED_OCTETS];
+        while self.opening.is_empty() {
+            let mut buffer = ReadBuf::new(&mut room);
+            let read = Pin::new(&mut self.session).poll_read(context, &mut buffer);
+            self.watch.note_failure(&read);
+            ready!(read)?;
+            let octets = buffer.filled();
+            if octets.is_empty() {
+                break;
+            }
+            self.watch.take(octets)?;
+            let hushed = &mut *self.watch.hushed.borrow_mut();
+            match hushed {
+                Some(hushed) => hushed.take(octets, &mut self.opening),
+                None => self.opening.extend_from_slice(octets),
+            }
+            if hushed.as_ref().is_some_and(|hushed| hushed.is_over()) {
+                *hushed = None;
+            }
+        }
+        Poll::Ready(Ok(()))
+    }
+
+    /// Write what of `octets` the client has not heard yet.
+    fn poll_retold(
+        &mut self,
+        retold: &Retold,
+        context: &mut Context<'_>,
+        octets: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>>
+    where
+        S: AsyncWrite + Unpin,
+    {
+        let (mut now, mut kept, mut taken) = (retold.clone(), Vec::new(), 0);
+        for part in octets {
+            let part = &part[..part.len().min(RETOLD_OCTETS_MAX - taken)];
+            now.take(part, &mut kept);
+            taken += part.len();
+        }
+        if !kept.is_empty() {
+            let written = ready!(Pin::new(&mut self.session).poll_write(context, &kept))?;
+            if written < kept.len() {
+                // A session takes as much at once; what it does not take is lost, and so is the connection.
+                return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
+            }
+            self.wrote(&Poll::Ready(Ok(written)), std::iter::once(&kept[..]));
+        }
+        self.retold = (!now.is_over()).then(|| Box::new(now));
+        Poll::Ready(Ok(taken))
     }
 
     fn wrote<'o>(&self, result: &Poll<io::Result<usize>>, octets: impl Iterator<Item = &'o [u8]>) {
@@ -145,8 +248,21 @@ impl<S: AsyncRead + Unpin> AsyncRead for GuardedIo<S> {
         if self.watch.fault().is_some() {
             return Poll::Ready(Err(io::Error::other("refused")));
         }
+        if self.opening.is_empty() && self.watch.hushed.borrow().is_some() {
+            ready!(self.poll_hushed(context))?;
+        }
+        if !self.opening.is_empty() {
+            let count = self.opening.len().min(buffer.remaining());
+            buffer.put_slice(&self.opening[..count]);
+            self.opening.drain(..count);
+            if self.opening.is_empty() {
+                self.opening = Vec::new();
+            }
+            return Poll::Ready(Ok(()));
+        }
         let before = buffer.filled().len();
         let read = Pin::new(&mut self.session).poll_read(context, buffer);
+        self.watch.note_failure(&read);
         if let Poll::Ready(Ok(())) = read {
             if let Err(error) = self.watch.take(&buffer.filled()[before..]) {
                 buffer.set_filled(before);
@@ -163,6 +279,13 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for GuardedIo<S> {
         context: &mut Context<'_>,
         octets: &[u8],
     ) -> Poll<io::Result<usize>> {
+        if let Some(retold) = self.retold.take() {
+            let result = self.poll_retold(&retold, context, &[io::IoSlice::new(octets)]);
+            if !matches!(result, Poll::Ready(Ok(_))) {
+                self.retold = Some(retold);
+            }
+            return result;
+        }
         let result = Pin::new(&mut self.session).poll_write(context, octets);
         self.wrote(&result, std::iter::once(octets));
         result
@@ -173,6 +296,13 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for GuardedIo<S> {
         context: &mut Context<'_>,
         slices: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
+        if let Some(retold) = self.retold.take() {
+            let result = self.poll_retold(&retold, context, slices);
+            if !matches!(result, Poll::Ready(Ok(_))) {
+                self.retold = Some(retold);
+            }
+            return result;
+        }
         let result = Pin::new(&mut self.session).poll_write_vectored(context, slices);
         self.wrote(&result, slices.iter().map(|slice| &**slice));
         result

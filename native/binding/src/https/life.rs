@@ -13,22 +13,20 @@ use std::task::Poll;
 use hyper::server::conn::{http1, http2};
 use hyper_util::rt::TokioIo;
 use resolver_core::flow::Transport;
-use resolver_core::http::{FrameFault, FrameGuard, HeadFault, HeadGuard, Refusal};
+use resolver_core::http::{FrameFault, FrameGuard, HeadFault, HeadGuard, Refusal, Rest, NO_TABLE};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
 use super::bounds::{
-    CONNECTION_WINDOW_OCTETS, HANDSHAKE_S, HEADERS_MAX, LINGER_TIME, STREAM_SEND_OCTETS_MAX,
-    STREAM_WINDOW_OCTETS,
+    CONNECTION_WINDOW_OCTETS, HEADERS_MAX, LINGER_TIME, STREAM_SEND_OCTETS_MAX, STREAM_WINDOW_OCTETS,
 };
 use super::connection::{Connection, Ending};
 use super::executor::Gathered;
 use super::guarded_io::{Fault, Guard, GuardedIo};
 use super::service::Requests;
-use super::tls_io::{NoSession, TlsIo};
+use super::tls_io::{SharedIo, TlsIo};
 use crate::https_counts::Cut;
-use crate::stream_state::StreamDrop;
 use crate::tls_counts::TlsFailure;
 
 /// What a connection may still send while it is closed: twice the largest body.
@@ -58,33 +56,63 @@ async fn serve(connection: Rc<Connection>, stream: TcpStream) {
 
 async fn shake_hands(connection: &Connection, stream: TcpStream) -> Option<TlsIo> {
     let thread = connection.thread();
-    let session = TlsIo::accept(stream, thread.config(), thread.rooms(), &thread.turnstile);
-    let (failure, has_cost) = match timeout(HANDSHAKE_S, session).await {
-        Ok(Ok(session)) => {
+    match TlsIo::accept(stream, thread.config(), thread.rooms(), &thread.turnstile, connection.handshake())
+        .await
+    {
+        Ok(session) => {
             thread.tls_counts().succeeded(Transport::Https, session.agreed());
-            return Some(session);
+            connection.begin_session();
+            Some(session)
         }
-        Ok(Err(NoSession { error, has_cost })) => {
-            (error.as_ref().map_or(TlsFailure::Closed, TlsFailure::of), has_cost)
+        Err(error) => {
+            connection.fail_handshake(error.as_ref().map_or(TlsFailure::Closed, TlsFailure::of));
+            None
         }
-        Err(_) => (TlsFailure::Timeout, true),
-    };
-    if has_cost {
-        connection.charge();
     }
-    thread.tls_counts().failed(failure);
-    match failure {
-        TlsFailure::Closed => {}
-        TlsFailure::Timeout => thread.count(StreamDrop::HandshakeTimeout),
-        _ => thread.count(StreamDrop::TlsFailed),
-    }
-    None
 }
 
 async fn serve_http2(connection: &Rc<Connection>, session: TlsIo) {
+    connection.watch().set_guard(Guard::Frames(FrameGuard::default()));
+    let session = SharedIo::new(session);
+    let mut rest = None;
+    loop {
+        // All that the library keeps goes with this future.
+        let kept = Box::pin(converse(connection, &session, rest.as_ref())).await;
+        if kept.is_none() || !wait_for_client(connection, &session).await {
+            return;
+        }
+        rest = kept;
+    }
+}
+
+/// Let the client be quiet, with nothing here but its session; whether the library is needed again.
+async fn wait_for_client(connection: &Connection, session: &SharedIo) -> bool {
+    connection.set_resting(true);
+    let heard = poll_fn(|context| {
+        // The library says goodbye.
+        if connection.ending().is_some() {
+            return Poll::Ready(Ok(true));
+        }
+        session.poll_hear(context)
+    })
+    .await;
+    connection.set_resting(false);
+    match heard {
+        Ok(true) => return true,
+        Ok(false) => {
+            let mut session = session.clone();
+            let _ = timeout(LINGER_TIME, session.shutdown()).await;
+        }
+        Err(error) if error.kind() == io::ErrorKind::InvalidData => connection.break_tls(),
+        Err(_) => {}
+    }
+    false
+}
+
+/// Speak HTTP/2 until the connection is over, or quiet: then what is needed to go on.
+async fn converse(connection: &Rc<Connection>, session: &SharedIo, rest: Option<&Rest>) -> Option<Rest> {
     let thread = connection.thread();
     let bounds = &thread.bounds();
-    connection.watch().set_guard(Guard::Frames(FrameGuard::default()));
     let gathered = Gathered::new(thread);
     let mut builder = http2::Builder::new(gathered.clone());
     builder
@@ -93,7 +121,12 @@ async fn serve_http2(connection: &Rc<Connection>, session: TlsIo) {
         .max_send_buf_size(STREAM_SEND_OCTETS_MAX)
         .initial_stream_window_size(STREAM_WINDOW_OCTETS)
         .initial_connection_window_size(CONNECTION_WINDOW_OCTETS);
-    let io = TokioIo::new(GuardedIo::new(session, Rc::clone(connection.watch())));
+    let watch = Rc::clone(connection.watch());
+    let io = match rest {
+        None => GuardedIo::new(session.clone(), watch),
+        Some(rest) => GuardedIo::again(session.clone(), watch, rest, CONNECTION_WINDOW_OCTETS),
+    };
+    let io = TokioIo::new(io);
     let mut conversation = pin!(builder.serve_connection(io, Requests(Rc::clone(connection))));
     let mut is_ending = false;
     let ended = poll_fn(|context| {
@@ -101,6 +134,8 @@ async fn serve_http2(connection: &Rc<Connection>, session: TlsIo) {
             is_ending = true;
             conversation.as_mut().graceful_shutdown();
         }
+        // Whatever the library says now leaves in one write: its settings, its agreement to those of the client, answers.
+        session.cork();
         loop {
             let poll = conversation.as_mut().poll(context);
             let refused = connection.watch().take_refused();
@@ -108,20 +143,44 @@ async fn serve_http2(connection: &Rc<Connection>, session: TlsIo) {
                 thread.counts().cut_many(Cut::StreamsMax, refused);
             }
             // What came together is answered together; then the library sends the answers.
-            if !gathered.run() || poll.is_ready() {
-                return poll;
+            if poll.is_ready() {
+                let _ = session.poll_uncork(context);
+                return poll.map(Err);
+            }
+            if !gathered.run() {
+                break;
             }
         }
+        if matches!(session.poll_uncork(context), Poll::Ready(Err(_))) {
+            return Poll::Ready(Err(Ok(())));
+        }
+        let Some(rest) = connection.rest().filter(|_| session.is_empty()) else { return Poll::Pending };
+        if rest.is_agreed() {
+            return Poll::Ready(Ok(rest));
+        }
+        if session.say(NO_TABLE, context) {
+            connection.watch().told_to_use_no_table();
+        }
+        Poll::Pending
     })
     .await;
+    let ended = match ended {
+        Ok(rest) => return Some(rest),
+        Err(ended) => ended,
+    };
     let cut = match (connection.watch().fault(), ended) {
+        (Some(Fault::Tls), _) => {
+            connection.break_tls();
+            return None;
+        }
         (Some(Fault::Frames(FrameFault::Control)), _) => Cut::ControlFrames,
         (Some(Fault::Frames(FrameFault::Resets)), _) => Cut::Resets,
         (_, Err(error)) if !is_of_network(&error) => Cut::Broken,
-        _ => return,
+        _ => return None,
     };
     connection.charge();
     thread.counts().cut(cut);
+    None
 }
 
 async fn serve_http1(connection: &Rc<Connection>, session: TlsIo) {
@@ -148,6 +207,10 @@ async fn serve_http1(connection: &Rc<Connection>, session: TlsIo) {
     .await;
     let mut session = conversation.into_parts().io.into_inner().into_inner();
     let refusal = match (connection.watch().fault(), &ended) {
+        (Some(Fault::Tls), _) => {
+            connection.break_tls();
+            None
+        }
         (Some(Fault::Head(fault)), _) => {
             let refusal = refusal_of(fault);
             if session.write_all(head_of(refusal).as_bytes()).await.is_err() {

@@ -3,13 +3,15 @@
 //! Knows: the desk where queries are answered, limits and counts of all threads.  Does not know: which connections
 //! there are (`thread`), HTTP.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::rc::Rc;
+use std::sync::atomic::Ordering;
 use std::sync::Arc;
 
 use resolver_core::flow::{ConnectionLimits, Place, Yielding};
 use rustls::ServerConfig;
 
+use super::bounds::{RESTS_BEFORE_TRIM, TRIM_EVERY_S};
 use super::desk::Desk;
 use super::tls_io::Rooms;
 use super::turnstile::Turnstile;
@@ -17,6 +19,7 @@ use crate::counters::add;
 use crate::https_counts::HttpsCounts;
 use crate::shared::Shared;
 use crate::stream_state::{StreamBounds, StreamDrop, StreamThread};
+use crate::sys::trim_memory;
 use crate::tls::ALPN_HTTPS;
 use crate::tls_counts::TlsCounts;
 
@@ -32,6 +35,9 @@ pub struct Thread {
     pub desk: Desk,
     /// Before handshakes.
     pub turnstile: Turnstile,
+    /// Connections that came to rest since memory was given back.
+    rests: Cell<u32>,
+    trimmed_at: Cell<f64>,
 }
 
 impl Thread {
@@ -42,6 +48,8 @@ impl Thread {
             desk: Desk::new(Arc::clone(&shared), number),
             rooms: Rc::default(),
             turnstile: Turnstile::default(),
+            rests: Cell::new(0),
+            trimmed_at: Cell::new(f64::NEG_INFINITY),
             shared,
             number,
         }
@@ -80,6 +88,23 @@ impl Thread {
     /// What handshakes came to.
     pub fn tls_counts(&self) -> &TlsCounts {
         &self.shared.tls_counts
+    }
+
+    /// A connection came to rest.
+    pub fn count_rest(&self) {
+        self.rests.set(self.rests.get() + 1);
+        self.shared.https_counts.rests.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Give memory back that connections had before they came to rest, if that is worth its time.
+    ///
+    /// It lies in pieces between what is in use, and so would stay with the process for ever.
+    pub fn give_back_memory(&self, now: f64) {
+        if self.rests.get() >= RESTS_BEFORE_TRIM && now - self.trimmed_at.get() >= TRIM_EVERY_S {
+            self.rests.set(0);
+            self.trimmed_at.set(now);
+            trim_memory();
+        }
     }
 
     /// A connection was lost.

@@ -15,7 +15,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::task::Poll;
 
-use resolver_core::flow::{Holder, TooManyHandshakes, Transport};
+use resolver_core::flow::{Holder, Transport};
 use tokio::io::unix::AsyncFd;
 use tokio::io::Interest;
 use tokio::net::{TcpListener, TcpStream};
@@ -105,7 +105,7 @@ impl Serving {
                 }
                 match bell.poll_read_ready(context) {
                     Poll::Ready(Ok(mut ready)) => {
-                        self.thread.own().letters.mailbox.wakeup.clear();
+                        self.thread.own().letters.mailbox.hear();
                         ready.clear_ready();
                     }
                     Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
@@ -143,6 +143,7 @@ impl Serving {
             self.thread.desk.set_now(now);
             let idle_s = self.thread.limits().idle_s(self.thread.bounds().idle_s);
             self.each_connection(|connection| connection.look_at_time(now, idle_s));
+            self.thread.give_back_memory(now);
         }
     }
 
@@ -177,10 +178,7 @@ impl Serving {
         }
         if let Err(too_many) = self.thread.shared.streams.handshakes.begin(address, now) {
             self.thread.tls_counts().failed(TlsFailure::Limit);
-            return self.thread.count(match too_many {
-                TooManyHandshakes::OfClient => StreamDrop::HandshakesOfClient,
-                TooManyHandshakes::OfAll => StreamDrop::Handshakes,
-            });
+            return self.thread.count(too_many.into());
         }
         let handle = self.connections.borrow_mut().put(None);
         let registered = Registered { serving: Rc::clone(self), handle };

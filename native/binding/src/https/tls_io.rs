@@ -6,7 +6,7 @@
 //! into one room, and sealed in another.  A library's stream of its own keeps two buffers for each, which most
 //! connections never need again.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::future::poll_fn;
 use std::io::{self, ErrorKind};
 use std::pin::Pin;
@@ -49,51 +49,72 @@ impl Rooms {
     }
 }
 
+/// How far a connection is on its way to a session.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Handshake {
+    /// Its hello is not here, or not answered: it has cost nothing.
+    Awaited,
+    /// Its hello was answered.
+    Answered,
+    /// There is a session.
+    Done,
+}
+
 /// See the file's text.
 pub struct TlsIo {
     stream: TcpStream,
-    session: Session,
+    /// Large, and moved from hand to hand.
+    session: Box<Session>,
     rooms: Rc<RefCell<Rooms>>,
     /// Plain octets that the library has not taken.
     unread: Vec<u8>,
     /// Sealed octets that the kernel has not taken, from `unsent_from` on.
     unsent: Vec<u8>,
     unsent_from: usize,
-}
-
-/// Why there is no session.
-pub struct NoSession {
-    /// The rule that the client broke, or that it knows no common way; None: it went, or its connection broke.
-    pub error: Option<Error>,
-    /// Whether its hello was answered before.
-    pub has_cost: bool,
+    /// Whether what is written waits for more, to leave with it in one piece.
+    is_corked: bool,
 }
 
 impl TlsIo {
-    /// Shake hands on a new connection; what costs waits for its turn.
+    /// Shake hands on a new connection; what costs waits for its turn, and `handshake` knows how far it is.
+    ///
+    /// An error: the rule that the client broke, or that it knows no common way; None: it went, or its connection broke.
     pub async fn accept(
         stream: TcpStream,
         config: Arc<ServerConfig>,
         rooms: Rc<RefCell<Rooms>>,
         turnstile: &Turnstile,
-    ) -> Result<TlsIo, NoSession> {
-        let session =
-            Session::new(config).map_err(|error| NoSession { error: Some(error), has_cost: false })?;
-        let mut made =
-            TlsIo { stream, session, rooms, unread: Vec::new(), unsent: Vec::new(), unsent_from: 0 };
+        handshake: &Cell<Handshake>,
+    ) -> Result<TlsIo, Option<Error>> {
+        let session = Box::new(Session::new(config).map_err(Some)?);
+        let mut made = TlsIo {
+            stream,
+            session,
+            rooms,
+            unread: Vec::new(),
+            unsent: Vec::new(),
+            unsent_from: 0,
+            is_corked: false,
+        };
         while !made.session.is_established() {
-            let has_cost = made.session.has_cost;
             if made.stream.readable().await.is_err() {
-                return Err(NoSession { error: None, has_cost });
+                return Err(None);
             }
-            // What comes now may cost: others have their turn first.
-            turnstile.pass().await;
+            if !made.session.has_cost {
+                // What comes now may cost: others have their turn first.
+                turnstile.pass().await;
+            }
             let received = poll_fn(|context| made.poll_receive(context)).await;
-            let sent = poll_fn(|context| made.poll_send(context)).await;
+            if made.session.has_cost {
+                handshake.set(Handshake::Answered);
+            }
+            // What is said last, a ticket mostly, leaves with the settings of HTTP/2, which come at once.
+            let waits = made.session.is_established() && made.agreed().alpn_protocol() == Some(b"h2");
+            let sent = if waits { Ok(()) } else { poll_fn(|context| made.poll_send(context)).await };
             match received {
                 Ok(true) if sent.is_ok() => {}
-                Err(Broken::Rules(error)) => return Err(NoSession { error: Some(error), has_cost }),
-                Ok(_) | Err(Broken::Way(_)) => return Err(NoSession { error: None, has_cost }),
+                Err(Broken::Rules(error)) => return Err(Some(error)),
+                Ok(_) | Err(Broken::Way(_)) => return Err(None),
             }
         }
         Ok(made)
@@ -102,6 +123,36 @@ impl TlsIo {
     /// What was agreed.
     pub fn agreed(&self) -> &CommonState {
         self.session.agreed()
+    }
+
+    /// Ready with whether the client has said something that nobody has read; if not, it says nothing more.
+    pub fn poll_hear(&mut self, context: &mut Context<'_>) -> Poll<io::Result<bool>> {
+        while self.unread.is_empty() {
+            if self.session.has_client_closed {
+                return Poll::Ready(Ok(false));
+            }
+            match ready!(self.poll_receive(context)) {
+                Ok(true) => {}
+                // Without a close_notify somebody may have cut it (RFC 8446 §6.1).
+                Ok(false) => return Poll::Ready(Err(ErrorKind::UnexpectedEof.into())),
+                Err(Broken::Way(error)) => return Poll::Ready(Err(error)),
+                Err(Broken::Rules(error)) => {
+                    // The alert; who does not take it gets nothing else either.
+                    let _ = self.poll_send(context);
+                    return Poll::Ready(Err(io::Error::new(ErrorKind::InvalidData, error)));
+                }
+            }
+            // What TLS itself has to say: a new key, mostly nothing.
+            if let Poll::Ready(Err(error)) = self.poll_send(context) {
+                return Poll::Ready(Err(error));
+            }
+        }
+        Poll::Ready(Ok(true))
+    }
+
+    /// Whether nothing waits here, either way.
+    pub fn is_empty(&self) -> bool {
+        self.unread.is_empty() && self.unsent.is_empty()
     }
 
     /// The socket below, for whoever reads away what still comes.
@@ -165,7 +216,7 @@ impl TlsIo {
             return Poll::Ready(Err(ErrorKind::BrokenPipe.into()));
         }
         let (taken, mut rest) = (plain.len(), &rooms.sealed[..]);
-        if self.unsent.is_empty() {
+        if self.unsent.is_empty() && !self.is_corked {
             // Mostly the kernel takes all of it, and nothing is kept.
             match self.stream.try_write(rest) {
                 Ok(count) => rest = &rest[count..],
@@ -189,25 +240,8 @@ impl AsyncRead for TlsIo {
         context: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        while self.unread.is_empty() {
-            if self.session.has_client_closed {
-                return Poll::Ready(Ok(()));
-            }
-            match ready!(self.poll_receive(context)) {
-                Ok(true) => {}
-                // Without a close_notify somebody may have cut it (RFC 8446 §6.1).
-                Ok(false) => return Poll::Ready(Err(ErrorKind::UnexpectedEof.into())),
-                Err(Broken::Way(error)) => return Poll::Ready(Err(error)),
-                Err(Broken::Rules(error)) => {
-                    // The alert; who does not take it gets nothing else either.
-                    let _ = self.poll_send(context);
-                    return Poll::Ready(Err(io::Error::new(ErrorKind::InvalidData, error)));
-                }
-            }
-            // What TLS itself has to say: a new key, mostly nothing.
-            if let Poll::Ready(Err(error)) = self.poll_send(context) {
-                return Poll::Ready(Err(error));
-            }
+        if !ready!(self.poll_hear(context))? {
+            return Poll::Ready(Ok(()));
         }
         let count = self.unread.len().min(buffer.remaining());
         buffer.put_slice(&self.unread[..count]);
@@ -242,6 +276,9 @@ impl AsyncWrite for TlsIo {
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        if self.is_corked {
+            return Poll::Ready(Ok(()));
+        }
         self.poll_send(context)
     }
 
@@ -250,5 +287,83 @@ impl AsyncWrite for TlsIo {
         this.session.close(&mut this.unsent);
         ready!(this.poll_send(context))?;
         Pin::new(&mut this.stream).poll_shutdown(context)
+    }
+}
+
+/// A session of which somebody keeps hold while the library reads and writes it.
+#[derive(Clone)]
+pub struct SharedIo(Rc<RefCell<TlsIo>>);
+
+impl SharedIo {
+    /// This session's.
+    pub fn new(session: TlsIo) -> SharedIo {
+        SharedIo(Rc::new(RefCell::new(session)))
+    }
+
+    /// Send `octets` at once, where nothing waits; whether they are on their way.
+    pub fn say(&self, octets: &[u8], context: &mut Context<'_>) -> bool {
+        let session = &mut *self.0.borrow_mut();
+        let written = session.poll_seal(context, &[io::IoSlice::new(octets)]);
+        // What the kernel does not take leaves with what comes next.
+        let _ = session.poll_send(context);
+        matches!(written, Poll::Ready(Ok(count)) if count == octets.len())
+    }
+
+    /// From now on what is written waits.
+    pub fn cork(&self) {
+        self.0.borrow_mut().is_corked = true;
+    }
+
+    /// Send what was written since; ready when nothing waits.
+    pub fn poll_uncork(&self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let session = &mut *self.0.borrow_mut();
+        session.is_corked = false;
+        session.poll_send(context)
+    }
+
+    /// See `TlsIo::poll_hear`.
+    pub fn poll_hear(&self, context: &mut Context<'_>) -> Poll<io::Result<bool>> {
+        self.0.borrow_mut().poll_hear(context)
+    }
+
+    /// See `TlsIo::is_empty`.
+    pub fn is_empty(&self) -> bool {
+        self.0.borrow().is_empty()
+    }
+}
+
+impl AsyncRead for SharedIo {
+    fn poll_read(
+        self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        Pin::new(&mut *self.0.borrow_mut()).poll_read(context, buffer)
+    }
+}
+
+impl AsyncWrite for SharedIo {
+    fn poll_write(self: Pin<&mut Self>, context: &mut Context<'_>, octets: &[u8]) -> Poll<io::Result<usize>> {
+        Pin::new(&mut *self.0.borrow_mut()).poll_write(context, octets)
+    }
+
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        slices: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut *self.0.borrow_mut()).poll_write_vectored(context, slices)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        true
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut *self.0.borrow_mut()).poll_flush(context)
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut *self.0.borrow_mut()).poll_shutdown(context)
     }
 }

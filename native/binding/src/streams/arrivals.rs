@@ -7,7 +7,7 @@ use std::net::IpAddr;
 use std::os::fd::AsRawFd;
 use std::sync::Arc;
 
-use resolver_core::flow::{Holder, Taken, TooManyHandshakes, Transport};
+use resolver_core::flow::{Holder, Taken, Transport};
 
 use super::connection::Connection;
 use super::socket::Stream;
@@ -70,10 +70,7 @@ impl ThreadLoop<'_> {
                 return self.streams.count(StreamDrop::Stranger);
             }
             if let Err(refused) = self.streams.handshakes.begin(address, self.now) {
-                self.streams.count(match refused {
-                    TooManyHandshakes::OfAll => StreamDrop::Handshakes,
-                    TooManyHandshakes::OfClient => StreamDrop::HandshakesOfClient,
-                });
+                self.streams.count(refused.into());
                 self.shared.tls_counts.failed(TlsFailure::Limit);
                 return;
             }

@@ -10,7 +10,7 @@ use std::io::{self, ErrorKind};
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use resolver_core::flow::{Place, Transport, NEVER, SLOW_AFTER_S};
+use resolver_core::flow::{HandshakeLimits, Place, Transport, NEVER, SLOW_AFTER_S};
 use rustls::Error;
 
 use super::socket::Stream;
@@ -136,6 +136,13 @@ impl Connection {
         self.session.as_ref().is_some_and(|session| !session.is_established())
     }
 
+    /// It came to nothing, or broke the rules: that counts against its client, if its hello was answered.
+    pub fn charge(&self, handshakes: &HandshakeLimits, now: f64) {
+        if self.session.as_ref().is_some_and(|session| session.has_cost) {
+            handshakes.charge(self.address, now);
+        }
+    }
+
     /// Whether epoll is to report what comes.
     pub fn is_read(&self) -> bool {
         self.reads
@@ -184,7 +191,7 @@ impl Connection {
             return Unsealed::Failed(error);
         }
         if !is_sent {
-            return Unsealed::Broke;
+            return if was_handshaking { Unsealed::Left } else { Unsealed::Broke };
         }
         if has_client_closed {
             self.has_client_ended = true;

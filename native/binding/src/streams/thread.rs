@@ -240,16 +240,15 @@ impl ThreadLoop<'_> {
                 batch.add(plain);
             }
             Unsealed::Failed(error) => {
-                if connection.session.as_ref().is_some_and(|session| session.has_cost) {
-                    self.streams.handshakes.charge(connection.address, self.now);
-                }
+                connection.charge(&self.streams.handshakes, self.now);
                 self.streams.count(StreamDrop::TlsFailed);
-                shared.tls_counts.failed(TlsFailure::of(&error));
+                // What breaks behind a handshake that is done is none that failed.
+                if connection.is_handshaking() {
+                    shared.tls_counts.failed(TlsFailure::of(&error));
+                }
             }
             Unsealed::Left => {
-                if connection.session.as_ref().is_some_and(|session| session.has_cost) {
-                    self.streams.handshakes.charge(connection.address, self.now);
-                }
+                connection.charge(&self.streams.handshakes, self.now);
                 shared.tls_counts.failed(TlsFailure::Closed);
                 return false;
             }
@@ -287,9 +286,7 @@ impl ThreadLoop<'_> {
                     self.cut(handle);
                 }
                 Swept::NoHandshake => {
-                    if connection.session.as_ref().is_some_and(|session| session.has_cost) {
-                        self.streams.handshakes.charge(connection.address, now);
-                    }
+                    connection.charge(&self.streams.handshakes, now);
                     self.streams.count(StreamDrop::HandshakeTimeout);
                     self.shared.tls_counts.failed(TlsFailure::Timeout);
                     self.cut(handle);

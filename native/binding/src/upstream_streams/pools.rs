@@ -249,6 +249,9 @@ impl StreamPools {
         if connection.pipeline.answered > answered {
             if let Some(pool) = self.pools.get_mut(usize::from(connection.upstream)) {
                 pool.answered_at = now;
+                if answered == 0 {
+                    pool.server.openings.lock().come_to_something();
+                }
             }
         }
         let live_now = connection.pipeline.live();
@@ -327,10 +330,8 @@ impl StreamPools {
         // A new connection may break, too, for no fault of an upstream that has just answered on others.
         let is_well =
             matches!(failure, Failure::Stream | Failure::Tls) && now - pool.answered_at < ANSWERS_LATELY_S;
-        if pipeline.answered > 0 {
-            pool.server.openings.lock().are_well();
-        } else if failure != Failure::Blameless && (pipeline.waiting() > 0 || connection.phase != Phase::Open)
-        {
+        let came_to_nothing = pipeline.waiting() > 0 || connection.phase != Phase::Open;
+        if came_to_nothing && pipeline.answered == 0 && failure != Failure::Blameless {
             pool.server.openings.lock().fail(connection.began_at, now);
         }
         self.waiting -= pipeline.live();
@@ -437,15 +438,11 @@ impl StreamPools {
     /// Whether connections to this upstream come to something, or one that does not may be tried again.
     fn may_open(&self, pool: usize, now: f64) -> bool {
         let Pool { server, connections, .. } = &self.pools[pool];
-        let known = || connections.iter().filter_map(|&handle| self.connections.get(handle));
-        let openings = &mut *server.openings.lock();
-        if known().any(|connection| connection.pipeline.answered > 0) {
-            openings.are_well();
-        }
+        let known = connections.iter().filter_map(|&handle| self.connections.get(handle));
         let is_opening = |connection: &&Connection| {
             connection.phase != Phase::Open && now < connection.began_at + LATE_TO_OPEN_S
         };
-        openings.allow(known().filter(is_opening).count(), now)
+        server.openings.lock().allow(known.filter(is_opening).count(), now)
     }
 
     fn connect(&mut self, pool: usize, now: f64) -> Result<Handle, Failure> {

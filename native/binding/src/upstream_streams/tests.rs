@@ -8,7 +8,7 @@ use std::sync::atomic::Ordering;
 use std::sync::Arc;
 use std::time::Duration;
 
-use resolver_core::flow::Carrier;
+use resolver_core::flow::{Carrier, FREE, OPENING_PAUSE_S_MIN};
 use resolver_core::wire::encode::encode_question;
 
 use super::connection::{OPEN_S_MAX, UNUSED_S};
@@ -18,8 +18,10 @@ use super::Inbox;
 use crate::counters::Counters;
 use crate::epoll::{Epoll, Events};
 use crate::slab::{Handle, Slab};
-use crate::upstream_openings::{FREE, OPENING_PAUSE_S_MIN};
 use crate::upstream_server::UpstreamServer;
+
+#[path = "openings_tests.rs"]
+mod openings;
 
 const NOW: f64 = 1000.0;
 const PATIENCE_S: f64 = 0.8;

@@ -248,7 +248,7 @@ impl<'s> ThreadLoop<'s> {
             index += 1;
             match number {
                 LISTEN => may_read = true,
-                WAKEUP => self.mailbox.wakeup.clear(),
+                WAKEUP => drop(self.mailbox.hear()),
                 _ => {
                     upstreams += self.upstream_queries.read_from(number, is_over, &mut turn);
                 }

@@ -172,7 +172,16 @@ impl RateLimiter {
         let part = (self.hashes.hash_one(client) >> 52) as usize % PARTS;
         let mut part = self.parts[part].lock();
         let bucket = part.bucket(client, self.burst, now);
-        bucket.tokens = (bucket.tokens - tokens).max(-self.burst);
+        bucket.spends(tokens, -self.burst, self.rate_qps, self.burst, now);
+    }
+
+    /// Whether this client owes tokens at `now`; one that is not remembered owes none.
+    pub fn is_in_debt(&self, address: IpAddr, now: f64) -> bool {
+        let client = client_key(address);
+        let part = (self.hashes.hash_one(client) >> 52) as usize % PARTS;
+        let part = self.parts[part].lock();
+        let bucket = part.young.get(&client).or_else(|| part.old.get(&client));
+        bucket.is_some_and(|bucket| bucket.tokens(self.rate_qps, self.burst, now) < 0.0)
     }
 
     /// Clients remembered at present.
@@ -208,9 +217,20 @@ impl Bucket {
         Bucket { tokens: burst.max(1.0), seen_at: f64::NEG_INFINITY }
     }
 
-    /// Take one token, `rate_qps` of which come in a second, up to `burst`; false: there is none.
+    /// How many there are, `rate_qps` of which come in a second, up to `burst`.
+    pub fn tokens(&self, rate_qps: f64, burst: f64, now: f64) -> f64 {
+        burst.min(self.tokens + (now - self.seen_at) * rate_qps)
+    }
+
+    /// Take so many that may not be there: what is left is no less than `least`.
+    pub fn spends(&mut self, tokens: f64, least: f64, rate_qps: f64, burst: f64, now: f64) {
+        self.tokens = (self.tokens(rate_qps, burst, now) - tokens).max(least);
+        self.seen_at = now;
+    }
+
+    /// Take one token; false: there is none.
     pub fn takes(&mut self, rate_qps: f64, burst: f64, now: f64) -> bool {
-        let tokens = burst.min(self.tokens + (now - self.seen_at) * rate_qps);
+        let tokens = self.tokens(rate_qps, burst, now);
         self.seen_at = now;
         let takes = tokens >= 1.0;
         self.tokens = if takes { tokens - 1.0 } else { tokens };

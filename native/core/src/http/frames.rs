@@ -6,6 +6,11 @@
 //! reset, and never says that it is enough.  So a client has a credit of such frames; answers add to it, up to
 //! where it began.  Honest clients send some in the beginning, and a few for each answer.
 
+use super::frame_cutter::{
+    FrameCutter, FrameHead, Piece, DATA_FRAME, FLAG_END_STREAM, HEADERS_FRAME, RESET_FRAME,
+};
+use super::resting::{Heard, PREFACE};
+
 /// The credit of frames that carry no question: what clients send before the first, some times over.
 pub const CONTROL_FRAMES_MAX: u32 = 256;
 
@@ -15,16 +20,6 @@ pub const CONTROL_FRAMES_PER_ANSWER: u32 = 8;
 /// The credit of streams that the client takes back: all that one connection may have open.  An answer adds one.
 /// Libraries reset a stream again for each frame that comes on it meanwhile; that costs what any control frame costs.
 pub const RESETS_MAX: u32 = 100;
-
-/// Octets with which a client begins (RFC 9113 §3.4).
-const PREFACE_OCTETS: u32 = 24;
-
-const FRAME_HEADER_OCTETS: usize = 9;
-
-const DATA_FRAME: u8 = 0;
-const HEADERS_FRAME: u8 = 1;
-const RESET_FRAME: u8 = 3;
-const FLAG_END_STREAM: u8 = 0x1;
 
 /// What a client has too much of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -37,24 +32,21 @@ pub enum FrameFault {
 
 /// One connection's.
 pub struct FrameGuard {
-    header: [u8; FRAME_HEADER_OCTETS],
-    header_octets: usize,
-    /// Octets to pass over before the next header.
-    passing: u32,
+    cutter: FrameCutter,
     control_credit: u32,
     reset_credit: u32,
     last_reset: u32,
+    heard: Heard,
 }
 
 impl Default for FrameGuard {
     fn default() -> FrameGuard {
         FrameGuard {
-            header: [0; FRAME_HEADER_OCTETS],
-            header_octets: 0,
-            passing: PREFACE_OCTETS,
+            cutter: FrameCutter::behind(PREFACE.len() as u32),
             control_credit: CONTROL_FRAMES_MAX,
             reset_credit: RESETS_MAX,
             last_reset: 0,
+            heard: Heard::default(),
         }
     }
 }
@@ -62,20 +54,13 @@ impl Default for FrameGuard {
 impl FrameGuard {
     /// See what comes next.  An error: the connection has to end.
     pub fn take(&mut self, mut octets: &[u8]) -> Result<(), FrameFault> {
-        while !octets.is_empty() {
-            if self.passing > 0 {
-                let passed = octets.len().min(self.passing as usize);
-                self.passing -= passed as u32;
-                octets = &octets[passed..];
-                continue;
-            }
-            let part = octets.len().min(FRAME_HEADER_OCTETS - self.header_octets);
-            self.header[self.header_octets..self.header_octets + part].copy_from_slice(&octets[..part]);
-            self.header_octets += part;
-            octets = &octets[part..];
-            if self.header_octets == FRAME_HEADER_OCTETS {
-                self.header_octets = 0;
-                self.count()?;
+        while let Some(piece) = self.cutter.next(&mut octets) {
+            match piece {
+                Piece::Head(head) => {
+                    self.heard.begin(&head);
+                    self.count(&head)?;
+                }
+                Piece::Payload(octets) => self.heard.go_on(self.cutter.head(), octets),
             }
         }
         Ok(())
@@ -83,7 +68,12 @@ impl FrameGuard {
 
     /// Whether a frame has begun that is not whole yet.
     pub fn is_within_frame(&self) -> bool {
-        self.passing > 0 || self.header_octets > 0
+        self.cutter.is_within_frame()
+    }
+
+    /// What the client has said so far.
+    pub fn heard(&self) -> &Heard {
+        &self.heard
     }
 
     /// An answer leaves, whatever it says.
@@ -92,16 +82,13 @@ impl FrameGuard {
         self.reset_credit = RESETS_MAX.min(self.reset_credit + 1);
     }
 
-    fn count(&mut self) -> Result<(), FrameFault> {
-        let [high, middle, low, kind, flags, ref stream @ ..] = self.header;
-        let stream = u32::from_be_bytes(*stream) & 0x7FFF_FFFF;
-        self.passing = u32::from_be_bytes([0, high, middle, low]);
-        match kind {
+    fn count(&mut self, head: &FrameHead) -> Result<(), FrameFault> {
+        match head.kind() {
             HEADERS_FRAME => Ok(()),
             // The library itself bounds small ones; an empty one that ends nothing is not small but idle.
-            DATA_FRAME if self.passing > 0 || flags & FLAG_END_STREAM != 0 => Ok(()),
-            RESET_FRAME if stream != self.last_reset => {
-                self.last_reset = stream;
+            DATA_FRAME if head.octets() > 0 || head.has(FLAG_END_STREAM) => Ok(()),
+            RESET_FRAME if head.stream() != self.last_reset => {
+                self.last_reset = head.stream();
                 take_one(&mut self.reset_credit).ok_or(FrameFault::Resets)
             }
             _ => take_one(&mut self.control_credit).ok_or(FrameFault::Control),
@@ -118,10 +105,8 @@ fn take_one(credit: &mut u32) -> Option<()> {
 mod tests {
     use super::*;
 
-    const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
-    const SETTINGS: u8 = 4;
-    const PING: u8 = 6;
-    const WINDOW_UPDATE: u8 = 8;
+    use super::super::frame_cutter::{FRAME_HEADER_OCTETS, PING_FRAME, SETTINGS_FRAME, WINDOW_UPDATE_FRAME};
+
     const CONTINUATION: u8 = 9;
 
     fn frame(kind: u8, flags: u8, payload: &[u8]) -> Vec<u8> {
@@ -148,9 +133,9 @@ mod tests {
     #[test]
     fn each_kind_of_idle_frame_runs_into_its_end_and_answers_move_it() {
         for (kind, payload) in [
-            (SETTINGS, 6),
-            (PING, 8),
-            (WINDOW_UPDATE, 4),
+            (SETTINGS_FRAME, 6),
+            (PING_FRAME, 8),
+            (WINDOW_UPDATE_FRAME, 4),
             (CONTINUATION, 9),
             (2, 5),
             (DATA_FRAME, 0),
@@ -192,7 +177,7 @@ mod tests {
 
     #[test]
     fn pieces_count_as_the_whole_does() {
-        let octets = [PREFACE, &frame(PING, 0, &[6; 8]).repeat(300)].concat();
+        let octets = [PREFACE, &frame(PING_FRAME, 0, &[6; 8]).repeat(300)].concat();
         for piece in [1, 2, 7, 100] {
             let mut guard = FrameGuard::default();
             let mut pieces = octets.chunks(piece);

@@ -4,23 +4,21 @@
 //! them.
 //! Theory: octets that leave are no sign that a client takes its answers: each PING of its own is answered, too.
 
-const FRAME_HEADER_OCTETS: usize = 9;
+use super::frame_cutter::{FrameCutter, Piece, DATA_FRAME, RESET_FRAME};
+use super::resting::Said;
+
 const CODE_OCTETS: usize = 4;
 
-const DATA_FRAME: u8 = 0;
-const RESET_FRAME: u8 = 3;
 /// REFUSED_STREAM (RFC 9113 §7): as many requests are open as may be.
 const REFUSED_STREAM: u32 = 7;
 
 /// One connection's.
 #[derive(Default)]
 pub struct SentFrames {
-    header: [u8; FRAME_HEADER_OCTETS],
-    header_octets: usize,
-    /// Octets of the frame that are still to come.
-    left: usize,
+    cutter: FrameCutter,
     /// The code of a reset.
     code: u32,
+    said: Said,
     /// Octets of answers that left.
     pub answer_octets: u64,
     /// Requests that were refused because too many are open.
@@ -30,38 +28,38 @@ pub struct SentFrames {
 impl SentFrames {
     /// These octets leave.
     pub fn take(&mut self, mut octets: &[u8]) {
-        while !octets.is_empty() {
-            if self.left > 0 {
-                let part = octets.len().min(self.left);
-                let (now, rest) = octets.split_at(part);
-                octets = rest;
-                self.left -= part;
-                self.take_payload(now);
-                continue;
-            }
-            let part = octets.len().min(FRAME_HEADER_OCTETS - self.header_octets);
-            self.header[self.header_octets..self.header_octets + part].copy_from_slice(&octets[..part]);
-            self.header_octets += part;
-            octets = &octets[part..];
-            if self.header_octets == FRAME_HEADER_OCTETS {
-                self.header_octets = 0;
-                self.code = 0;
-                let [high, middle, low, ..] = self.header;
-                self.left = u32::from_be_bytes([0, high, middle, low]) as usize;
+        while let Some(piece) = self.cutter.next(&mut octets) {
+            match piece {
+                Piece::Head(head) => {
+                    self.code = 0;
+                    self.said.begin(&head);
+                }
+                Piece::Payload(octets) => self.take_payload(octets),
             }
         }
     }
 
+    /// Whether a frame has begun to leave that is not whole yet.
+    pub fn is_within_frame(&self) -> bool {
+        self.cutter.is_within_frame()
+    }
+
+    /// What the client was told so far.
+    pub fn said(&self) -> &Said {
+        &self.said
+    }
+
     fn take_payload(&mut self, octets: &[u8]) {
-        match self.header[3] {
+        let head = self.cutter.head();
+        match head.kind() {
             DATA_FRAME => self.answer_octets += octets.len() as u64,
             RESET_FRAME => {
                 for &octet in octets.iter().take(CODE_OCTETS) {
                     self.code = self.code << 8 | u32::from(octet);
                 }
-                self.refused += u64::from(self.left == 0 && self.code == REFUSED_STREAM);
+                self.refused += u64::from(self.cutter.left() == 0 && self.code == REFUSED_STREAM);
             }
-            _ => {}
+            _ => self.said.go_on(head, octets),
         }
     }
 }

@@ -168,7 +168,7 @@ mod tests {
         let records = Records { parts: vec![part] };
         let format = if format == LineFormat::Text { Format::Text } else { Format::Json };
         let look = Look { format, clients, only_blocked: false, head: Vec::new() };
-        String::from_utf8(look.written(&records, 100.0).0).unwrap()
+        String::from_utf8(look.written(&records, 100.0, usize::MAX).0).unwrap()
     }
 
     const V4: IpAddr = IpAddr::V4(Ipv4Addr::new(192, 0, 2, 77));

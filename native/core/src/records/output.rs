@@ -55,27 +55,42 @@ pub struct Look {
 }
 
 impl Look {
-    /// The octets, and of how many records; their time runs `offset_s` behind wall time.
-    pub fn written(&self, records: &Records, offset_s: f64) -> (Vec<u8>, usize) {
-        let mut out = Vec::with_capacity(records.count(self.only_blocked) * RECORD_OCTETS);
+    /// The octets, and of how many records, the first `records_max` at most; their time runs `offset_s` behind wall
+    /// time.
+    pub fn written(&self, records: &Records, offset_s: f64, records_max: usize) -> (Vec<u8>, usize) {
+        let count_max = records.count(self.only_blocked).min(records_max);
+        let mut out = Vec::with_capacity(count_max * RECORD_OCTETS);
         let (clients, head) = (&self.clients, &*self.head);
         let count = match self.format {
             Format::Text => {
-                self.write_all(records, Lines::new(LineFormat::Text, clients, offset_s), &mut out)
+                self.write_all(records, count_max, Lines::new(LineFormat::Text, clients, offset_s), &mut out)
             }
             Format::Json => {
-                self.write_all(records, Lines::new(LineFormat::Json, clients, offset_s), &mut out)
+                self.write_all(records, count_max, Lines::new(LineFormat::Json, clients, offset_s), &mut out)
             }
-            Format::Jsonl => self.write_all(records, Jsonl::new(clients, offset_s), &mut out),
-            Format::Dnstap => self.write_all(records, Dnstap::new(clients, head, offset_s), &mut out),
-            Format::Syslog => self.write_all(records, Syslog::new(clients, head, offset_s), &mut out),
+            Format::Jsonl => self.write_all(records, count_max, Jsonl::new(clients, offset_s), &mut out),
+            Format::Dnstap => {
+                self.write_all(records, count_max, Dnstap::new(clients, head, offset_s), &mut out)
+            }
+            Format::Syslog => {
+                self.write_all(records, count_max, Syslog::new(clients, head, offset_s), &mut out)
+            }
         };
         (out, count)
     }
 
-    fn write_all(&self, records: &Records, mut writer: impl RecordWriter, out: &mut Vec<u8>) -> usize {
+    fn write_all(
+        &self,
+        records: &Records,
+        count_max: usize,
+        mut writer: impl RecordWriter,
+        out: &mut Vec<u8>,
+    ) -> usize {
         let mut count = 0;
         for part in &records.parts {
+            if count == count_max {
+                break;
+            }
             // Each kind's share of a record is made once for each part.
             let mut kind_parts: Vec<Option<Vec<u8>>> = vec![None; part.kinds.len()];
             part.each(|record| {
@@ -83,7 +98,7 @@ impl Look {
                 else {
                     return;
                 };
-                if self.only_blocked && !kind.has_hit() {
+                if count == count_max || (self.only_blocked && !kind.has_hit()) {
                     return;
                 }
                 let kind_part = &*kept.get_or_insert_with(|| writer.kind_part(kind));

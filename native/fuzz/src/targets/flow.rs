@@ -385,7 +385,11 @@ impl Flows {
             self.logged += records.count(false) as u64;
             let written = |format| {
                 let clients = ShownClients::Full;
-                Look { format, clients, only_blocked: false, head: Vec::new() }.written(&records, 1.7e9)
+                Look { format, clients, only_blocked: false, head: Vec::new() }.written(
+                    &records,
+                    1.7e9,
+                    usize::MAX,
+                )
             };
             for format in [Format::Text, Format::Json, Format::Jsonl] {
                 let (lines, count) = written(format);

@@ -3,7 +3,9 @@
 //! Knows: what must hold of a path, a head, frames and an age.  Does not know: HTTP libraries, sockets.
 //! A case: which of the four (one octet), where octets are cut in two (one octet), then the octets.
 
-use resolver_core::http::{judge, max_age_s, FrameGuard, HeadGuard, Wanted, DNS_PATH, MESSAGE_OCTETS_MIN};
+use resolver_core::http::{
+    judge, max_age_s, FrameGuard, HeadGuard, Hushed, Rest, SentFrames, Wanted, DNS_PATH, MESSAGE_OCTETS_MIN,
+};
 
 use super::target::{claim, Target};
 use crate::chance::Chance;
@@ -15,6 +17,8 @@ const FRAMES: u8 = 2;
 const ANSWER: u8 = 3;
 
 const HEAD_OCTETS_MAX: usize = 512;
+const WINDOW_OCTETS: u32 = 131_070;
+const PREFACE_OCTETS: usize = 24;
 
 /// What requests are made of.
 const WORDS: [&str; 26] = [
@@ -56,11 +60,12 @@ pub struct Requests {
     heads: u64,
     refused: u64,
     ages: u64,
+    rests: u64,
 }
 
 impl Requests {
     pub fn new() -> Requests {
-        Requests { corpus: cases(), queries: 0, heads: 0, refused: 0, ages: 0 }
+        Requests { corpus: cases(), queries: 0, heads: 0, refused: 0, ages: 0, rests: 0 }
     }
 
     fn run_target(&mut self, octets: &[u8]) -> Result<(), String> {
@@ -110,7 +115,35 @@ impl Requests {
         let (first, second) = octets.split_at(cut.min(octets.len()));
         let mut pieces = FrameGuard::default();
         let in_pieces = pieces.take(first).and_then(|()| pieces.take(second));
-        claim(taken == in_pieces, "pieces are taken otherwise")
+        claim(taken == in_pieces, "pieces are taken otherwise")?;
+        // The same frames as what a server says, which has no preface.
+        let said_octets = &octets[octets.len().min(PREFACE_OCTETS)..];
+        let (first, second) = said_octets.split_at(cut.min(said_octets.len()));
+        let (mut said, mut said_in_pieces) = (SentFrames::default(), SentFrames::default());
+        said.take(said_octets);
+        said_in_pieces.take(first);
+        said_in_pieces.take(second);
+        let rest = Rest::of(whole.heard(), said.said());
+        claim(rest == Rest::of(pieces.heard(), said_in_pieces.said()), "pieces rest otherwise")?;
+        let Some(rest) = rest else { return Ok(()) };
+        self.rests += 1;
+        let mut again = FrameGuard::default();
+        claim(
+            again.take(&rest.opening()).is_ok() && !again.is_within_frame(),
+            "an opening that is no frames",
+        )?;
+        let (mut retold, mut kept) = (rest.retold(WINDOW_OCTETS), Vec::new());
+        retold.take(said_octets, &mut kept);
+        let (mut retold, mut kept_in_pieces) = (rest.retold(WINDOW_OCTETS), Vec::new());
+        retold.take(first, &mut kept_in_pieces);
+        retold.take(second, &mut kept_in_pieces);
+        claim(kept == kept_in_pieces, "pieces are left out otherwise")?;
+        let (mut hushed, mut heard) = (Hushed::default(), Vec::new());
+        hushed.take(said_octets, &mut heard);
+        let (mut hushed, mut heard_in_pieces) = (Hushed::default(), Vec::new());
+        hushed.take(first, &mut heard_in_pieces);
+        hushed.take(second, &mut heard_in_pieces);
+        claim(heard == heard_in_pieces, "pieces are hushed otherwise")
     }
 
     fn run_answer(&mut self, octets: &[u8]) -> Result<(), String> {
@@ -158,8 +191,8 @@ impl Target for Requests {
     }
 
     fn facts(&self) -> String {
-        let Requests { queries, heads, refused, ages, .. } = self;
-        format!("{queries} queries, {heads} heads, {ages} ages, {refused} refused")
+        let Requests { queries, heads, refused, ages, rests, .. } = self;
+        format!("{queries} queries, {heads} heads, {ages} ages, {rests} rests, {refused} refused")
     }
 }
 
@@ -185,6 +218,8 @@ fn cases() -> Vec<Vec<u8>> {
     let request = [frame(1, 4, &[0x83, 0x87, 0x84]), frame(0, 1, &[0; 33])].concat();
     cases.push(of(FRAMES, &[&opening[..], &request].concat()));
     cases.push(of(FRAMES, &[&opening[..], &frame(6, 0, &[0; 8]).repeat(300)].concat()));
+    // Both sides agree to settings, and a request is over.
+    cases.push(of(FRAMES, &[&opening[..], &frame(4, 1, &[]), &request].concat()));
     cases.extend(corpus::answers().iter().map(|answer| of(ANSWER, &answer.octets)));
     cases
 }

@@ -157,10 +157,21 @@ fn hold(job: &Job, count: usize) -> Result<()> {
     let client = Client::new(job.kind, job.port);
     let mut held = Vec::new();
     for _ in 0..count {
-        held.push(client.open(&job.message)?);
+        let mut connection = client.open(&job.message)?;
+        if job.kind == Kind::Https {
+            connection.say(&http2::agreement())?;
+        }
+        held.push(connection);
     }
     println!("{{\"completed\": {count}}}");
     std::io::stdout().flush()?;
+    if job.kind == Kind::Https {
+        // A server may ask for something once more when they are quiet; where it does not of one, it does of none.
+        thread::spawn(move || {
+            held.iter_mut().all(|connection| connection.agree().is_ok());
+            thread::park();
+        });
+    }
     std::io::stdin().read_to_end(&mut Vec::new())?;
     Ok(())
 }
