@@ -20,6 +20,7 @@ use crate::epoll::{Epoll, Events};
 use crate::slab::{Handle, Slab};
 use crate::upstream_server::UpstreamServer;
 
+#[cfg(test)]
 #[path = "openings_tests.rs"]
 mod openings;
 
