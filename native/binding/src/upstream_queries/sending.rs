@@ -1,6 +1,8 @@
 //! Attempts on their way out, in datagrams or over streams.
 //!
 //! Knows: which pool carries an attempt, what is handed over at once.  Does not know: what its reply will mean.
+//! Theory: what is asked in one batch leaves together, once all of it has been asked: what makes an attempt and what
+//! sends it are too much code to stand side by side in the nearest cache.
 
 use std::panic::{catch_unwind, AssertUnwindSafe};
 
@@ -25,29 +27,46 @@ struct Message {
 }
 
 impl UpstreamQueries<'_> {
-    /// Send an attempt, or hand it over at once.  Over a stream it leaves with `send_answers`.
-    pub fn send(&mut self, mut attempt: Box<Attempt>, turn: &mut LoopContext) {
-        let message = Message {
+    /// Take an attempt on: it leaves with `send_taken`.
+    ///
+    /// From here on, whatever happens, it is handed over in the end.
+    pub fn take_on(&mut self, attempt: Box<Attempt>) {
+        let (id, holder) = (attempt.sent.id, Owner::Us(attempt));
+        let owner = self.in_flight.put(InFlight { holder, id, place: None, is_answered: false, left: None });
+        self.unsent.push(owner);
+    }
+
+    /// Send what was taken on, or hand it over at once.  Over a stream it leaves with `send_answers`.
+    pub fn send_taken(&mut self, turn: &mut LoopContext) {
+        let mut unsent = std::mem::take(&mut self.unsent);
+        for owner in unsent.drain(..) {
+            let send = || self.send_from(owner, turn);
+            // A panic costs one question, and not even that.
+            if catch_unwind(AssertUnwindSafe(send)).is_err() {
+                self.count_panic();
+                self.lose(owner, HandoverReason::Abandoned, turn);
+            }
+        }
+        self.unsent = unsent;
+    }
+
+    fn message_of(&mut self, owner: Handle) -> Option<Message> {
+        let InFlight { holder: Owner::Us(attempt), id, .. } = self.in_flight.get_mut(owner)? else {
+            return None;
+        };
+        Some(Message {
             octets: std::mem::take(&mut attempt.octets),
-            id: attempt.sent.id,
+            id: *id,
             upstream: attempt.upstream,
             is_stream: attempt.carrier.is_stream(),
             due_at: attempt.due_at,
-        };
-        // First of all: whatever happens from here on, it is handed over in the end.
-        let (holder, id) = (Owner::Us(attempt), message.id);
-        let owner = self.in_flight.put(InFlight { holder, id, place: None, is_answered: false, left: None });
-        let send = || self.send_from(owner, message, turn);
-        // A panic costs one question, and not even that.
-        if catch_unwind(AssertUnwindSafe(send)).is_err() {
-            self.count_panic();
-            self.lose(owner, HandoverReason::Abandoned, turn);
-        }
+        })
     }
 
-    fn send_from(&mut self, owner: Handle, message: Message, turn: &mut LoopContext) {
+    fn send_from(&mut self, owner: Handle, turn: &mut LoopContext) {
         #[cfg(test)]
         assert!(!self.panics_next, "a test wanted this panic");
+        let Some(message) = self.message_of(owner) else { return };
         let Message { octets, id, upstream, is_stream, due_at } = message;
         turn.counts.upstream(upstream).queries += 1;
         let placed = if is_stream {

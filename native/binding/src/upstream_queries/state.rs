@@ -7,6 +7,7 @@ use std::sync::Arc;
 use resolver_core::entropy::Entropy;
 use resolver_core::flow::{Attempt, FlightKey, Flow, Policy};
 
+use super::reading::Heard;
 use crate::counters::{add, Counters};
 use crate::epoll::Epoll;
 use crate::late_answers::LateAnswers;
@@ -23,7 +24,7 @@ pub(super) enum Owner {
     /// Its outcome is judged here.
     Us(Box<Attempt>),
     /// Python goes on with it.
-    Python { key: FlightKey, expires_at: f64 },
+    Python { key: Box<FlightKey>, expires_at: f64 },
 }
 
 /// Where an attempt's ID is waited for.
@@ -69,6 +70,9 @@ pub struct UpstreamQueries<'s> {
     pub(super) late_answers: LateAnswers<'s>,
     pub(super) out: Vec<u8>,
     pub(super) due: Vec<Handle>,
+    /// Attempts that were taken on and have not left.
+    pub(super) unsent: Vec<Handle>,
+    pub(super) heard: Heard,
     /// What is read into; None: just now somebody does.
     pub(super) datagram: Option<Box<[u8; RECEIVE_OCTETS]>>,
     pub(super) inbox: Option<Box<Inbox>>,
@@ -109,6 +113,8 @@ impl<'s> UpstreamQueries<'s> {
             late_answers: LateAnswers::new(shared, counters),
             out: Vec::new(),
             due: Vec::new(),
+            unsent: Vec::new(),
+            heard: Heard::new(),
             datagram: Some(Box::new([0; RECEIVE_OCTETS])),
             inbox: None,
             unread: Vec::new(),

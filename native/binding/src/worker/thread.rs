@@ -254,6 +254,7 @@ impl<'s> ThreadLoop<'s> {
                 }
             }
         }
+        self.upstream_queries.judge_heard(&mut turn);
         self.upstream_queries.send_answers();
         if may_read && self.is_reading {
             count = self.receive(false);
@@ -368,10 +369,7 @@ impl<'s> ThreadLoop<'s> {
             let peer = flow.peer(address, Transport::Udp);
             let ask = || flow.ask(policy, octets, &peer, &route, now, entropy, out, tallies);
             match catch_unwind(AssertUnwindSafe(ask)) {
-                Ok(AskOutcome::Send(attempt)) => {
-                    self.upstream_queries
-                        .send(attempt, &mut LoopContext { policy: Some(policy), counts, now });
-                }
+                Ok(AskOutcome::Send(attempt)) => self.upstream_queries.take_on(attempt),
                 Ok(AskOutcome::Joined) => {}
                 Ok(AskOutcome::Drop) => counts.tallies.settle(0.0),
                 Ok(AskOutcome::Reply) => self.batch.put(slot),
@@ -380,6 +378,7 @@ impl<'s> ThreadLoop<'s> {
             }
         }
         self.asks = asks;
+        self.upstream_queries.send_taken(&mut LoopContext { policy: Some(policy), counts, now });
         self.upstream_queries.send_answers();
         if self.batch.has_answers() {
             self.send_batch();

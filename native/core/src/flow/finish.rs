@@ -5,6 +5,8 @@
 
 use std::sync::atomic::Ordering;
 
+use arrayvec::ArrayVec;
+
 use super::flights::{FlightKey, Joined, Waiter, Waiters};
 use super::outcome::Outcome;
 use super::peer::Peer;
@@ -18,6 +20,7 @@ use super::upstreams::{Carrier, First, LetterCase, UpstreamSet};
 use crate::entropy::Entropy;
 use crate::policy::Verdict;
 use crate::wire::encode::{encode_question, Reply};
+use crate::wire::names::{copy_of, NAME_OCTETS_MAX};
 use crate::wire::numbers as dns;
 use crate::wire::outcomes::{Accepted, Response, SentQuery};
 use crate::wire::query::{parse_query, Query};
@@ -322,9 +325,9 @@ fn new_attempt(
             LetterCase::Unproven | LetterCase::Mixed if !carrier.is_stream() => {
                 entropy.mix_case(&query.qname)
             }
-            _ => query.qname.clone(),
+            _ => copy_of(&query.qname),
         },
-        name: query.qname.clone(),
+        name: copy_of(&query.qname),
         qtype: query.qtype,
         qclass: dns::CLASS_IN,
         edns: set.edns,
@@ -339,10 +342,11 @@ fn new_attempt(
 }
 
 fn encode_attempt(sent: &SentQuery, checking_disabled: bool) -> Vec<u8> {
-    let mut question = sent.qname.to_vec();
-    question.extend_from_slice(&sent.qtype.to_be_bytes());
-    question.extend_from_slice(&sent.qclass.to_be_bytes());
-    let mut octets = Vec::with_capacity(12 + question.len() + 11);
+    let mut question: ArrayVec<u8, { NAME_OCTETS_MAX + 4 }> = ArrayVec::new();
+    for part in [&sent.qname[..], &sent.qtype.to_be_bytes(), &sent.qclass.to_be_bytes()] {
+        let _ = question.try_extend_from_slice(part); // There is room for the longest name.
+    }
+    let mut octets = Vec::new();
     encode_question(sent.id, &question, sent.dnssec_ok, checking_disabled, sent.edns, &mut octets);
     octets
 }
