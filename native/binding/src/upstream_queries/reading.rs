@@ -13,7 +13,7 @@ use arrayvec::ArrayVec;
 use resolver_core::flow::{ResponseContext, ResponseResult, Waiter, WaiterReply};
 
 use super::sending::reason_of;
-use super::state::{LoopContext, Owner, Place, UpstreamQueries};
+use super::state::{InFlight, LoopContext, Owner, Place, UpstreamQueries};
 use crate::counters::add;
 use crate::ring::{Event, HandoverReason};
 use crate::slab::Handle;
@@ -262,7 +262,9 @@ impl UpstreamQueries<'_> {
                 let (upstream, sent_at) = (attempt.upstream, attempt.sent_at);
                 turn.counts.upstream(upstream).on_answer(turn.now - sent_at, turn.now);
                 self.forget(owner);
-                self.in_flight.take(owner);
+                if let Some(InFlight { holder: Owner::Us(attempt), .. }) = self.in_flight.take(owner) {
+                    self.maker.end(attempt);
+                }
             }
             Ok(ResponseResult::HandOver) => {
                 let octets = octets.into();

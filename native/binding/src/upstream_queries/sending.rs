@@ -17,15 +17,6 @@ use crate::upstream_streams::{Failure, StreamQuery};
 /// Seconds that a connection has for a question at least: the least time of an attempt over a stream.
 const CONNECTION_PATIENCE_S_MIN: f64 = 0.5;
 
-/// What `send_from` is to send, and how.
-struct Message {
-    octets: Vec<u8>,
-    id: u16,
-    upstream: u16,
-    is_stream: bool,
-    due_at: f64,
-}
-
 impl UpstreamQueries<'_> {
     /// Take an attempt on: it leaves with `send_taken`.
     ///
@@ -50,34 +41,29 @@ impl UpstreamQueries<'_> {
         self.unsent = unsent;
     }
 
-    fn message_of(&mut self, owner: Handle) -> Option<Message> {
-        let InFlight { holder: Owner::Us(attempt), id, .. } = self.in_flight.get_mut(owner)? else {
-            return None;
-        };
-        Some(Message {
-            octets: std::mem::take(&mut attempt.octets),
-            id: *id,
-            upstream: attempt.upstream,
-            is_stream: attempt.carrier.is_stream(),
-            due_at: attempt.due_at,
-        })
-    }
-
     fn send_from(&mut self, owner: Handle, turn: &mut LoopContext) {
         #[cfg(test)]
         assert!(!self.panics_next, "a test wanted this panic");
-        let Some(message) = self.message_of(owner) else { return };
-        let Message { octets, id, upstream, is_stream, due_at } = message;
+        let Some(InFlight { holder: Owner::Us(attempt), id, .. }) = self.in_flight.get_mut(owner) else {
+            return;
+        };
+        let Attempt { upstream, due_at, carrier, .. } = **attempt;
         turn.counts.upstream(upstream).queries += 1;
-        let placed = if is_stream {
-            self.learn_streams(upstream);
+        let placed = if carrier.is_stream() {
+            if usize::from(upstream) >= self.streams.servers() {
+                self.streams.learn(&self.shared.shared_flow.servers());
+            }
             // A question may go on elsewhere sooner (`forwarding/hedging.py`), and its connection is none the worse.
             let due_at = due_at.max(turn.now + CONNECTION_PATIENCE_S_MIN);
+            let (id, octets) = (*id, std::mem::take(&mut attempt.octets));
             let query = StreamQuery { id, owner, due_at, octets, sends: 0, left: 0 };
             self.streams.send(upstream, query, turn.now).map(Place::Stream).map_err(reason_of)
         } else {
-            self.learn_datagrams(upstream);
-            let sent = self.pools.send(upstream, &octets, owner, turn.now, &mut self.entropy);
+            if usize::from(upstream) >= self.pools.servers() {
+                self.pools.learn(&self.shared.shared_flow.datagram_addresses());
+            }
+            let octets = &attempt.octets;
+            let sent = self.pools.send(upstream, octets, owner, turn.now, self.maker.entropy());
             sent.map(Place::Datagrams).map_err(|error| match error {
                 SendError::Network => HandoverReason::Network,
                 SendError::NoSocket => HandoverReason::NoSocket,
@@ -96,18 +82,6 @@ impl UpstreamQueries<'_> {
                 }
                 self.hand_over(owner, reason, None, turn);
             }
-        }
-    }
-
-    fn learn_datagrams(&mut self, upstream: u16) {
-        if usize::from(upstream) >= self.pools.servers() {
-            self.pools.learn(&self.shared.shared_flow.datagram_addresses());
-        }
-    }
-
-    fn learn_streams(&mut self, upstream: u16) {
-        if usize::from(upstream) >= self.streams.servers() {
-            self.streams.learn(&self.shared.shared_flow.servers());
         }
     }
 

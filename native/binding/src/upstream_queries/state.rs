@@ -5,7 +5,7 @@
 use std::sync::Arc;
 
 use resolver_core::entropy::Entropy;
-use resolver_core::flow::{Attempt, FlightKey, Flow, Policy};
+use resolver_core::flow::{Attempt, AttemptMaker, FlightKey, Flow, Policy};
 
 use super::reading::Heard;
 use crate::counters::{add, Counters};
@@ -66,7 +66,7 @@ pub struct UpstreamQueries<'s> {
     pub(super) streams: StreamPools,
     pub(super) in_flight: Slab<InFlight>,
     pub(super) timers: Timers<Handle>,
-    pub(super) entropy: Entropy,
+    pub(super) maker: AttemptMaker,
     pub(super) late_answers: LateAnswers<'s>,
     pub(super) out: Vec<u8>,
     pub(super) due: Vec<Handle>,
@@ -109,7 +109,7 @@ impl<'s> UpstreamQueries<'s> {
             ),
             in_flight: Slab::new(),
             timers: Timers::new(now),
-            entropy: Entropy::new(),
+            maker: AttemptMaker::new(Entropy::new()),
             late_answers: LateAnswers::new(shared, counters),
             out: Vec::new(),
             due: Vec::new(),
@@ -133,9 +133,9 @@ impl<'s> UpstreamQueries<'s> {
         &mut self.late_answers
     }
 
-    /// Numbers for a question.
-    pub fn entropy(&mut self) -> &mut Entropy {
-        &mut self.entropy
+    /// Makes what is sent here.
+    pub fn maker(&mut self) -> &mut AttemptMaker {
+        &mut self.maker
     }
 
     /// Whether nothing is waited for, and nothing is to be done now.

@@ -10,8 +10,8 @@ use parking_lot::Mutex;
 use resolver_core::cache::{Cache, CacheConfig};
 use resolver_core::entropy::Entropy;
 use resolver_core::flow::{
-    AskOutcome, Attempt, Carrier, ClientNames, Clients, ConnectionBounds, DatagramRoute, First, Flow,
-    FlowConfig, LetterCase, Proxies, Route, StreamRoute, Tallies, Transport, UpstreamSet, UpstreamView,
+    AskOutcome, Attempt, AttemptMaker, Carrier, ClientNames, Clients, ConnectionBounds, DatagramRoute, First,
+    Flow, FlowConfig, LetterCase, Proxies, Route, StreamRoute, Tallies, Transport, UpstreamSet, UpstreamView,
     Waiter, WaiterReply,
 };
 use resolver_core::local::LocalNames;
@@ -120,11 +120,11 @@ impl Rig {
     fn ask_for(&self, query: &[u8]) -> AskOutcome {
         let (route, mut out, mut tallies) =
             (Route::Stream(StreamRoute::numbered(1)), Vec::new(), Tallies::default());
-        let (flow, mut entropy) = (&self.shared.shared_flow.flow, Entropy::new());
+        let (flow, mut maker) = (&self.shared.shared_flow.flow, AttemptMaker::new(Entropy::new()));
         let policy = flow.policy();
         let policy = policy.as_deref().unwrap();
         let peer = flow.peer(IpAddr::V4(Ipv4Addr::LOCALHOST), Transport::Udp);
-        flow.ask(policy, query, &peer, &route, NOW, &mut entropy, &mut out, &mut tallies)
+        flow.ask(policy, query, &peer, &route, NOW, &mut maker, &mut out, &mut tallies)
     }
 
     fn first_attempt(&self) -> Box<Attempt> {

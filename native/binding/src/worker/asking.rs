@@ -48,8 +48,8 @@ impl ThreadLoop<'_> {
         counts: &mut ThreadCounts,
     ) {
         let (flow, now, route) = (&self.shared.shared_flow.flow, self.now, Route::Stream(ask.route));
-        let (entropy, tallies) = (self.upstream_queries.entropy(), &mut counts.tallies);
-        let asked = || flow.ask(policy, &ask.octets, &ask.peer, &route, now, entropy, out, tallies);
+        let (maker, tallies) = (self.upstream_queries.maker(), &mut counts.tallies);
+        let asked = || flow.ask(policy, &ask.octets, &ask.peer, &route, now, maker, out, tallies);
         let answer = match catch_unwind(AssertUnwindSafe(asked)) {
             Ok(AskOutcome::Send(attempt)) => return self.upstream_queries.take_on(attempt),
             Ok(AskOutcome::Joined) => return,

@@ -363,11 +363,10 @@ impl<'s> ThreadLoop<'s> {
         for slot in asks.drain(..) {
             let route = Route::Datagram(self.batch.route(slot, self.number));
             let (octets, address, out) = self.batch.slot(slot);
-            let (flow, now, entropy) =
-                (&self.shared.shared_flow.flow, self.now, self.upstream_queries.entropy());
+            let (flow, now, maker) = (&self.shared.shared_flow.flow, self.now, self.upstream_queries.maker());
             let tallies = &mut counts.tallies;
             let peer = flow.peer(address, Transport::Udp);
-            let ask = || flow.ask(policy, octets, &peer, &route, now, entropy, out, tallies);
+            let ask = || flow.ask(policy, octets, &peer, &route, now, maker, out, tallies);
             match catch_unwind(AssertUnwindSafe(ask)) {
                 Ok(AskOutcome::Send(attempt)) => self.upstream_queries.take_on(attempt),
                 Ok(AskOutcome::Joined) => {}
