@@ -41,10 +41,8 @@ impl Heard {
     }
 
     fn each(&self) -> impl Iterator<Item = (Handle, &[u8])> {
-        let octets = |(row, &(socket, length)): (&Box<[u8; RECEIVE_OCTETS]>, &(Handle, usize))| {
-            (socket, row.get(..length).unwrap_or_default())
-        };
-        self.rows.iter().zip(&self.from).map(octets)
+        let rows = self.rows.iter().zip(&self.from);
+        rows.map(|(row, &(socket, length))| (socket, row.get(..length).unwrap_or_default()))
     }
 }
 
