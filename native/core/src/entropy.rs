@@ -73,6 +73,13 @@ impl Entropy {
     /// Length octets are at most 63 and so never letters.
     pub fn mix_case(&mut self, qname: &[u8]) -> ArrayVec<u8, NAME_OCTETS_MAX> {
         let mut mixed = ArrayVec::new();
+        self.mix_case_into(qname, &mut mixed);
+        mixed
+    }
+
+    /// `mix_case` into a buffer; what was in it is gone.
+    pub fn mix_case_into(&mut self, qname: &[u8], mixed: &mut ArrayVec<u8, NAME_OCTETS_MAX>) {
+        mixed.clear();
         let _ = mixed.try_extend_from_slice(&qname[..qname.len().min(NAME_OCTETS_MAX)]); // Cut to what has room.
         for chunk in mixed.chunks_mut(64) {
             let mut coins = self.draw();
@@ -82,7 +89,6 @@ impl Entropy {
                 coins >>= 1;
             }
         }
-        mixed
     }
 
     fn draw(&mut self) -> u64 {

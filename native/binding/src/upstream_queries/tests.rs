@@ -331,7 +331,7 @@ fn the_answers_of_one_crowd_leave_tick_by_tick_and_not_in_one_pulse() {
     let route = DatagramRoute::new(0, &[1; 16], &[]);
     let flow = &rig.shared.shared_flow.flow;
     let peer = flow.peer(IpAddr::V4(Ipv4Addr::LOCALHOST), Transport::Udp);
-    let (octets, back) = (Box::default(), Route::Datagram(route));
+    let (octets, back) = (smallvec::SmallVec::new(), Route::Datagram(route));
     let waiter = Waiter { octets, peer, route: back, asked_at: NOW, mark: 0 };
     // There is no socket: what leaves is counted as lost.
     let left = || counters.send_failed.load(Ordering::Relaxed);

@@ -10,7 +10,7 @@ use super::flights::FlightKey;
 use super::upstreams::{Carrier, First, LetterCase, UpstreamSet};
 use crate::entropy::Entropy;
 use crate::wire::encode::encode_question;
-use crate::wire::names::{copy_of, NAME_OCTETS_MAX};
+use crate::wire::names::{copy_into, NameBuf, NAME_OCTETS_MAX};
 use crate::wire::numbers as dns;
 use crate::wire::outcomes::SentQuery;
 use crate::wire::query::Query;
@@ -39,6 +39,35 @@ pub struct Attempt {
     pub sent_at: f64,
     /// When its upstream is thought too slow: hand it over then.
     pub due_at: f64,
+}
+
+impl Attempt {
+    /// One to be filled in.
+    fn blank(key: FlightKey) -> Attempt {
+        let sent = SentQuery {
+            id: 0,
+            qname: NameBuf::new(),
+            name: NameBuf::new(),
+            qtype: 0,
+            qclass: dns::CLASS_IN,
+            edns: false,
+            dnssec_ok: false,
+            is_stream: false,
+        };
+        let (octets, carrier) = (Vec::new(), Carrier::Udp);
+        let (trust_ad, is_case_unproven) = (false, false);
+        Attempt {
+            key,
+            sent,
+            octets,
+            upstream: 0,
+            carrier,
+            trust_ad,
+            is_case_unproven,
+            sent_at: 0.0,
+            due_at: 0.0,
+        }
+    }
 }
 
 /// Makes one thread's attempts.
@@ -77,55 +106,38 @@ impl AttemptMaker {
         first: First,
         now: f64,
     ) -> Box<Attempt> {
-        let First { number: upstream, carrier } = first;
-        let sent = SentQuery {
-            id: self.entropy.query_id(),
-            // 0x20: a forger must also guess the case of every letter.  Over a stream there is none: who is not on
-            // the path cannot write into a connection, and who is reads the letters.
-            qname: match set.letter_case {
-                LetterCase::Unproven | LetterCase::Mixed if !carrier.is_stream() => {
-                    self.entropy.mix_case(&query.qname)
-                }
-                _ => copy_of(&query.qname),
-            },
-            name: copy_of(&query.qname),
-            qtype: query.qtype,
-            qclass: dns::CLASS_IN,
-            edns: set.edns,
-            dnssec_ok: query.dnssec_ok && set.edns,
-            is_stream: carrier.is_stream(),
-        };
-        let spare = self.spares.pop();
-        let (memory, octets) = match spare {
-            Some(mut spare) => {
-                let octets = std::mem::take(&mut spare.octets);
-                (Some(spare), octets)
+        let First { number, carrier } = first;
+        let id = self.entropy.query_id();
+        let mut attempt = self.spares.pop().unwrap_or_else(|| Box::new(Attempt::blank(key.clone())));
+        // In place: it is too large to be copied for nothing.
+        let sent = &mut attempt.sent;
+        copy_into(&query.qname, &mut sent.name);
+        // 0x20: a forger must also guess the case of every letter.  Over a stream there is none: who is not on the
+        // path cannot write into a connection, and who is reads the letters.
+        match set.letter_case {
+            LetterCase::Unproven | LetterCase::Mixed if !carrier.is_stream() => {
+                self.entropy.mix_case_into(&query.qname, &mut sent.qname);
             }
-            None => (None, Vec::new()),
-        };
-        let octets = encode_attempt(&sent, query.checking_disabled(), octets);
-        let (sent_at, due_at) = (now, now + set.timeout_s);
-        let is_case_unproven = set.letter_case == LetterCase::Unproven && sent.qname != sent.name;
-        let trust_ad = set.trust_ad;
-        let attempt =
-            Attempt { key, sent, octets, upstream, carrier, trust_ad, is_case_unproven, sent_at, due_at };
-        match memory {
-            Some(mut place) => {
-                *place = attempt;
-                place
-            }
-            None => Box::new(attempt),
+            _ => copy_into(&query.qname, &mut sent.qname),
         }
+        (sent.id, sent.qtype, sent.edns) = (id, query.qtype, set.edns);
+        (sent.dnssec_ok, sent.is_stream) = (query.dnssec_ok && set.edns, carrier.is_stream());
+        encode_attempt(sent, query.checking_disabled(), &mut attempt.octets);
+        attempt.key = key;
+        (attempt.upstream, attempt.carrier, attempt.trust_ad) = (number, carrier, set.trust_ad);
+        attempt.is_case_unproven =
+            set.letter_case == LetterCase::Unproven && attempt.sent.qname != attempt.sent.name;
+        (attempt.sent_at, attempt.due_at) = (now, now + set.timeout_s);
+        attempt
     }
 }
 
-fn encode_attempt(sent: &SentQuery, checking_disabled: bool, mut octets: Vec<u8>) -> Vec<u8> {
+fn encode_attempt(sent: &SentQuery, checking_disabled: bool, octets: &mut Vec<u8>) {
     let mut question: ArrayVec<u8, { NAME_OCTETS_MAX + 4 }> = ArrayVec::new();
     for part in [&sent.qname[..], &sent.qtype.to_be_bytes(), &sent.qclass.to_be_bytes()] {
         let _ = question.try_extend_from_slice(part); // There is room for the longest name.
     }
-    encode_question(sent.id, &question, sent.dnssec_ok, checking_disabled, sent.edns, &mut octets);
-    octets
+    encode_question(sent.id, &question, sent.dnssec_ok, checking_disabled, sent.edns, octets);
 }
 
 #[cfg(test)]

@@ -5,6 +5,8 @@
 
 use std::sync::atomic::Ordering;
 
+use smallvec::SmallVec;
+
 use super::attempts::{Attempt, AttemptMaker};
 use super::flights::{FlightKey, Joined, Waiter, Waiters};
 use super::outcome::Outcome;
@@ -124,7 +126,13 @@ impl Flow {
             }
             Entered::Full => return query_context.drop_asked(&query, Reason::ClientWaits),
         }
-        let waiter = || Waiter { octets: octets.into(), peer: *peer, route: *route, asked_at: now, mark };
+        let waiter = || Waiter {
+            octets: SmallVec::from_slice(octets),
+            peer: *peer,
+            route: *route,
+            asked_at: now,
+            mark,
+        };
         let joined = self.flights.join(&attempt.key, waiter);
         if matches!(joined, Joined::AtPython | Joined::Full) {
             self.flights.shares.leave(peer.address, mark);

@@ -26,6 +26,9 @@ const AT_PYTHON_MAX: usize = 65_536;
 /// Names up to this long, in octets, lie in the key itself: nearly all of them.
 const SHORT_NAME_OCTETS_MAX: usize = 64;
 
+/// The same of queries.
+const SHORT_QUERY_OCTETS_MAX: usize = 64;
+
 /// Keyed at random, so that nobody outside can aim at a place in the table.
 static HASHES: LazyLock<RandomState> = LazyLock::new(RandomState::new);
 
@@ -78,8 +81,8 @@ impl FlightKey {
 /// One client that waits.
 #[derive(Clone, Debug)]
 pub struct Waiter {
-    /// Its query, whole.
-    pub octets: Box<[u8]>,
+    /// Its query, whole; nearly every one lies here itself.
+    pub octets: SmallVec<[u8; SHORT_QUERY_OCTETS_MAX]>,
     /// Who it is.
     pub peer: Peer,
     /// The way back.
@@ -93,6 +96,7 @@ pub struct Waiter {
 /// Those who wait for one question; nearly always one.
 pub type Waiters = SmallVec<[Waiter; 1]>;
 
+#[allow(clippy::large_enum_variant)] // Nearly every one is the large one.
 enum Flight {
     Out(Waiters),
     AtPython,
@@ -311,7 +315,7 @@ mod tests {
         let address = IpAddr::V4(Ipv4Addr::LOCALHOST);
         let peer = Peer { address, transport: Transport::Udp, standing, name: None };
         Waiter {
-            octets: Box::default(),
+            octets: SmallVec::new(),
             peer,
             route: Route::Stream(StreamRoute::numbered(1)),
             asked_at: 0.0,

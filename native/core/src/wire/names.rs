@@ -20,12 +20,11 @@ pub fn lower_in_place(octets: &mut [u8]) {
     octets.make_ascii_lowercase();
 }
 
-/// The same name, copied as a whole: `clone` goes octet by octet.
+/// The same name in another place, copied as a whole: `clone` goes octet by octet.
 #[inline]
-pub fn copy_of(name: &NameBuf) -> NameBuf {
-    let mut copy = NameBuf::new();
-    let _ = copy.try_extend_from_slice(name); // They are equally long.
-    copy
+pub fn copy_into(name: &NameBuf, place: &mut NameBuf) {
+    place.clear();
+    let _ = place.try_extend_from_slice(name); // There is as much room.
 }
 
 /// A name in lower case; `None` for more than 255 octets.
