@@ -17,7 +17,7 @@ import logging
 import os
 import shutil
 import sys
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -26,8 +26,10 @@ NICE = 10
 NICE_MAX = 19
 NICE_FAILED = (125, 126, 127)
 """Exit codes of nice(1) that could not start what it was to start; no module of ours has them."""
-IDLE_TIMEOUT_S = 30.0
-"""A child that runs only when the CPU is idle gets this long: on a saturated machine it never ends."""
+STARVED_S = 30.0
+"""An idle child that gets less of a core than `NICE_SHARE` for so long is given that share."""
+NICE_SHARE = 0.1
+"""Of a core that others keep busy, what a child gets that is as nice as `NICE`."""
 KILLED_S_MAX = 30.0
 """Spent on the end of a child that ran out of time: an idle one needs idle time to die in, too."""
 CANCELLED_S_MAX = 0.5
@@ -83,10 +85,12 @@ async def run_child(
     share: Share = Share.NICE,
     job: bytes = b"",
     output_octets_max: int | None = None,
+    starved_s: float | None = None,
 ) -> Ended:
     """One child to its end, with `job` on its standard input; more of its output is dropped.
 
     `output_octets_max`: of its standard output; None: `OUTPUT_OCTETS_MAX`, as of its complaints.
+    `starved_s`: its time is over, too, when in so many seconds it got less of a core than `NICE_SHARE`.
 
     Raises TimeoutError (the child is killed) and OSError (there is none).
     """
@@ -98,7 +102,7 @@ async def run_child(
     assert child.stdin is not None and child.stdout is not None and child.stderr is not None
     try:
         _set_back(child.pid, share)
-        async with asyncio.timeout(timeout_s):
+        async with asyncio.timeout(timeout_s) as limit, _over_when_starved(limit, child.pid, starved_s):
             _, output, complaint = await asyncio.gather(
                 _hand_over(child.stdin, job),
                 _read_all(child.stdout, output_octets_max),
@@ -156,14 +160,49 @@ async def start_child(
 
 
 async def run_child_when_idle(
-    module: str, *arguments: str, timeout_s: float, idle_s: float = IDLE_TIMEOUT_S, job: bytes = b""
+    module: str, *arguments: str, timeout_s: float, starved_s: float | None = STARVED_S, job: bytes = b""
 ) -> Ended:
-    """`run_child` in time that nobody wants; killed after `idle_s`, and run again with a share."""
+    """`run_child` in time that nobody wants; killed when that is hardly any, and run again with a share.
+
+    `starved_s`: None for who waits more than it computes, and so gets little of a core in any case.
+    """
     try:
-        return await run_child(module, *arguments, timeout_s=idle_s, share=Share.IDLE, job=job)
+        return await run_child(
+            module, *arguments, timeout_s=timeout_s, share=Share.IDLE, job=job, starved_s=starved_s
+        )
     except TimeoutError:
-        log.info("%s not done in %g s as an idle process: running it again at nice %d", module, idle_s, NICE)
+        log.info("%s not done as an idle process: running it again at nice %d", module, NICE)
         return await run_child(module, *arguments, timeout_s=timeout_s, share=Share.NICE, job=job)
+
+
+@contextlib.asynccontextmanager
+async def _over_when_starved(limit: asyncio.Timeout, pid: int, window_s: float | None) -> AsyncIterator[None]:
+    """End a child's time after a window in which it got less of a core than it would get when nice."""
+
+    async def watch(window_s: float) -> None:
+        had_s = _cpu_s(pid)
+        while True:
+            await asyncio.sleep(window_s)
+            had_before_s, had_s = had_s, _cpu_s(pid)
+            if had_s - had_before_s < NICE_SHARE * window_s:
+                return limit.reschedule(0.0)
+
+    watching = asyncio.create_task(watch(window_s)) if window_s is not None else None
+    try:
+        yield
+    finally:
+        if watching is not None:
+            watching.cancel()
+
+
+def _cpu_s(pid: int) -> float:
+    """CPU seconds of a child so far (proc_pid_stat(5): utime, stime); 0: nobody can say."""
+    try:
+        # The name before it may hold anything, but nothing behind it holds a bracket.
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+    except (OSError, ValueError, IndexError):
+        return 0.0
 
 
 def _command(module: str, *arguments: str, share: Share) -> tuple[str, ...]:

@@ -47,12 +47,15 @@ class Replacement:
     another thread than the one that writes.
     """
 
-    def __init__(self, path: Path, *, mode: int = 0o644, mode_max: int = 0o777) -> None:
+    def __init__(
+        self, path: Path, *, mode: int = 0o644, mode_max: int = 0o777, group: int | None = None
+    ) -> None:
         """Open the temporary file.  Raises OSError.
 
         A link stays a link: the file it leads to is replaced; root follows none that a stranger can lead
         elsewhere.  Mode and owner stay what they were, the mode within `mode_max`; a new file gets `mode`
         under the umask, and from root its folder's owner, so that a server without privileges can read it.
+        `group`: instead of the group that it would have.
         A device or a pipe has no old content: it is written to directly.  A mount point is refused: nothing
         can be renamed over it, and written in place it might be left half.
         """
@@ -60,7 +63,7 @@ class Replacement:
         self._mode: int | None = None
         self._folder, self._target = _open_folder_of(path)
         try:
-            self.file = self._open(mode, mode_max)
+            self.file = self._open(mode, mode_max, group)
         except BaseException:
             self._close_folder()
             raise
@@ -109,7 +112,7 @@ class Replacement:
         with contextlib.suppress(OSError):
             self._close_folder()
 
-    def _open(self, mode: int, mode_max: int) -> IO[bytes]:
+    def _open(self, mode: int, mode_max: int, group: int | None) -> IO[bytes]:
         name, owner = self._target.name, os.fstat(self._folder)
         is_pipe_of_ours = _is_pipe_of_ours(self._target)
         with contextlib.suppress(FileNotFoundError):
@@ -127,7 +130,7 @@ class Replacement:
                 return open(descriptor, "wb")  # noqa: PTH123 - a descriptor.
         if is_mount_point(self._target.resolve()):
             raise OSError(errno.EBUSY, MOUNTED, str(self._target))
-        self._owner = (owner.st_uid, owner.st_gid)
+        self._owner = (owner.st_uid, owner.st_gid if group is None else group)
         _remove_leftovers(self._folder, name)
         # What replaces a file that few may read is as secret as that, from its first octet on.
         return self._open_temporary(mode if self._mode is None else 0o600)

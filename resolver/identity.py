@@ -92,6 +92,15 @@ def become_owner_of(folder: Path) -> str | None:
     return user_name(owner.uid)
 
 
+def group_of_owner(folder: Path) -> int | None:
+    """The group of whom `folder` belongs to; None: it is not there, or root's."""
+    try:
+        status = folder.stat()
+    except OSError:
+        return None
+    return None if status.st_uid == ROOT else _owner(status).gid
+
+
 def user_name(uid: int) -> str:
     """A user's name, or the number where nobody knows it."""
     try:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import json
 import logging
 import os
 import shutil
 import signal
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -227,11 +229,13 @@ def test_child_that_cannot_be_set_back_runs_as_it_is(program: Says, monkeypatch:
 def test_child_that_never_gets_idle_time_is_started_again_with_a_share(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, is_ever_idle: bool
 ) -> None:
-    ran: list[tuple[Share, float, bytes]] = []
+    ran: list[tuple[Share, float | None, bytes]] = []
 
-    async def run_child(*words: str, timeout_s: float, share: Share, job: bytes) -> Ended:
+    async def run_child(
+        *words: str, timeout_s: float, share: Share, job: bytes, starved_s: float | None = None
+    ) -> Ended:
         assert words == ("module", "word")
-        ran.append((share, timeout_s, job))
+        ran.append((share, starved_s, job))
         if share is Share.IDLE and not is_ever_idle:
             raise TimeoutError
         return Ended(0, b"", b"")
@@ -239,9 +243,35 @@ def test_child_that_never_gets_idle_time_is_started_again_with_a_share(
     monkeypatch.setattr(children, "run_child", run_child)
     caplog.set_level(logging.INFO)
     asyncio.run(run_child_when_idle("module", "word", timeout_s=600.0, job=b"job"))
-    again = [] if is_ever_idle else [(Share.NICE, 600.0, b"job")]
-    assert ran == [(Share.IDLE, children.IDLE_TIMEOUT_S, b"job"), *again]
-    assert ("not done in 30 s as an idle process" in caplog.text) is not is_ever_idle
+    again = [] if is_ever_idle else [(Share.NICE, None, b"job")]
+    assert ran == [(Share.IDLE, children.STARVED_S, b"job"), *again]
+    assert ("not done as an idle process" in caplog.text) is not is_ever_idle
+
+
+@pytest.mark.slow
+def test_child_that_gets_no_cpu_is_over_long_before_its_time(program: Says) -> None:
+    program("import time; time.sleep(60.0)")
+    began = time.monotonic()
+    with pytest.raises(TimeoutError):
+        asyncio.run(run_child("any", timeout_s=60.0, starved_s=0.2))
+    assert time.monotonic() - began < 40.0, "it was not its own time that ended it"
+
+
+@pytest.mark.slow
+def test_child_that_gets_its_share_may_take_its_time(program: Says, monkeypatch: pytest.MonkeyPatch) -> None:
+    looks = itertools.count()
+    monkeypatch.setattr(children, "_cpu_s", lambda _: next(looks) * 0.01)
+    program("import sys, time; sys.stdin.read(); time.sleep(0.6); print('done')")
+    assert asyncio.run(run_child("any", timeout_s=60.0, starved_s=0.05)).output == b"done\n"
+    assert next(looks) > 3, "it was looked at"
+
+
+def test_cpu_time_of_a_process_grows_and_of_none_is_nothing() -> None:
+    before, used = children._cpu_s(os.getpid()), time.process_time()
+    while time.process_time() < used + 0.05:
+        pass
+    assert children._cpu_s(os.getpid()) >= before + 0.03
+    assert children._cpu_s(2**22 + 1) == 0.0
 
 
 @pytest.mark.parametrize(

@@ -86,6 +86,17 @@ class Guard:
             self._on_refused(refusal.kind.word.replace("-", "_"))
             raise
 
+    def may_read(self, request: Request) -> bool:
+        """Whether they may read, of a page that others see less of; a wrong token is counted all the same."""
+        if "authorization" in request.headers:
+            try:
+                self.caller(request, Need.READ)
+            except Refusal:
+                return False
+            return True
+        address = request.client.host if request.client else ""
+        return not (why_from_elsewhere(request.headers) or why_not_here(address, request.headers))
+
     def _caller(self, request: Request, need: Need) -> Caller:
         if objection := why_from_elsewhere(request.headers):
             raise Refusal(Kind.ORIGIN, objection)

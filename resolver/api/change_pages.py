@@ -48,38 +48,28 @@ _NAME = {"name": PathPart("As it is suggested.", r"[A-Za-z0-9._-]{1,253}", "acme
 
 def change_endpoints(changing: Changing) -> list[Endpoint]:
     """The rows."""
-    return [*_server_rows(changing), *_edit_rows(changing), *_proposal_rows(changing), *_other_rows(changing)]
+    return [
+        *_pause_rows(changing),
+        *_server_rows(changing),
+        *_edit_rows(changing),
+        *_proposal_rows(changing),
+        *_other_rows(changing),
+    ]
 
 
-def _server_rows(changing: Changing) -> list[Endpoint]:
-    async def pause(call: Call) -> dict[str, Any]:
+def _pause_rows(changing: Changing) -> list[Endpoint]:
+    async def pause(call: Call) -> Response:
         wanted: PauseWanted = call.body
-        return await changing.pause(
+        now = await changing.pause(
             call.caller, wanted.for_s, wanted.reason, including_orders=wanted.including_orders
         )
+        return _paused(now)
 
     async def paused(call: Call) -> dict[str, Any]:
         return changing.paused()
 
-    async def resume(call: Call) -> dict[str, Any]:
-        return await changing.resume(call.caller, call.body.reason or "")
-
-    async def reload(call: Call) -> dict[str, Any]:
-        changing.reload(call.caller)
-        return {"begun": True, "detail": "the blocklist is read again"}
-
-    async def flush(call: Call) -> dict[str, Any]:
-        wanted: FlushWanted = call.body
-        answers = await changing.flush(call.caller, wanted.name, subtree=wanted.subtree)
-        return {"name": wanted.name, "subtree": wanted.subtree, "answers": answers}
-
-    async def update(call: Call) -> dict[str, Any]:
-        changing.update_list(call.caller, call.path["name"])
-        return {"begun": True, "detail": f"list {call.path['name']} is fetched"}
-
-    async def audit(call: Call) -> dict[str, Any]:
-        changing.audit(call.caller)
-        return {"begun": True, "detail": "this server is audited; GET audits/latest has what comes of it"}
+    async def resume(call: Call) -> Response:
+        return _paused(await changing.resume(call.caller, call.body.reason or ""))
 
     row, approve = _row, Need.APPROVE
     return [
@@ -100,10 +90,45 @@ def _server_rows(changing: Changing) -> list[Endpoint]:
             need=approve,
             description=(
                 "It goes on by itself, after a restart, too; history, report, `/readyz` and `/metrics` tell "
-                "of it. What authorities ordered stays in force, unless `including_orders`."
+                "of it. What authorities ordered stays in force, unless `including_orders`. With `changes: "
+                "two-person` it waits as a proposal (202) for an hour, until the owner of another token with "
+                "the role approve approves it, and begins then."
             ),
+            also=ACCEPTED,
         ),
-        row("/resume", "End a pause before its time", resume, PauseNow, Why, need=approve),
+        row(
+            "/resume",
+            "End a pause before its time",
+            resume,
+            PauseNow,
+            Why,
+            need=approve,
+            description="At once, with `changes: two-person` too: it opens nothing.",
+            also=ACCEPTED,
+        ),
+    ]
+
+
+def _server_rows(changing: Changing) -> list[Endpoint]:
+    async def reload(call: Call) -> dict[str, Any]:
+        changing.reload(call.caller)
+        return {"begun": True, "detail": "the blocklist is read again"}
+
+    async def flush(call: Call) -> dict[str, Any]:
+        wanted: FlushWanted = call.body
+        answers = await changing.flush(call.caller, wanted.name, subtree=wanted.subtree)
+        return {"name": wanted.name, "subtree": wanted.subtree, "answers": answers}
+
+    async def update(call: Call) -> dict[str, Any]:
+        changing.update_list(call.caller, call.path["name"])
+        return {"begun": True, "detail": f"list {call.path['name']} is fetched"}
+
+    async def audit(call: Call) -> dict[str, Any]:
+        changing.audit(call.caller)
+        return {"begun": True, "detail": "this server is audited; GET audits/latest has what comes of it"}
+
+    row = _row
+    return [
         row("/reload", "Read the blocklist again", reload, Begun, status=ACCEPTED),
         row("/cache/flush", "Forget what is known of a name", flush, Flushed, FlushWanted),
         row("/lists/{name}/update", "Fetch a list now", update, Begun, status=ACCEPTED, parts=_LIST),
@@ -194,7 +219,10 @@ def _proposal_rows(changing: Changing) -> list[Endpoint]:
             Proposal,
             Why,
             need=Need.APPROVE,
-            description="By another one than its proposer, and while the text that it was made from stands.",
+            description=(
+                "By another one than its proposer, and while the text that it was made from stands; of a "
+                "pause, while what serves is the same. A pause that cannot be carried out (409) never begins."
+            ),
             parts=_PROPOSAL,
         ),
         _row(
@@ -243,6 +271,11 @@ def _other_rows(changing: Changing) -> list[Endpoint]:
             parts=_NAME,
         ),
     ]
+
+
+def _paused(now: dict[str, Any]) -> Response:
+    """202: it waits for a second person, or for the end of a reload."""
+    return json_response(now, ACCEPTED if now["proposal"] is not None or now["soon"] else 200, NO_STORE)
 
 
 def _changed(done: dict[str, Any]) -> Response:

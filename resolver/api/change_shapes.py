@@ -77,6 +77,13 @@ class PauseNow(Shape):
     who: str | None
     reason: str | None
     including_orders: bool
+    approved_by: str | None = Field(description="The second person, where two are needed.")
+    proposal: str | None = Field(
+        description="Id under which a pause just asked for waits for a second person; null: none does."
+    )
+    soon: bool = Field(
+        description="What was just asked for is not in force yet, and is when the reload under way ends."
+    )
 
 
 class FlushWanted(Wanted):
@@ -121,6 +128,7 @@ class EditsWanted(Wanted):
     edits: list[EditWanted] = Field(min_length=1, max_length=EDITS_MAX)
     reason: OptionalReason = None
     force: bool = Field(False, description="Although a safety rail objects; takes a reason.")
+    dry_run: bool = Field(False, description="Only say what it would change: all is checked, nothing kept.")
 
 
 class EditStanding(Shape):
@@ -134,9 +142,9 @@ class EditStanding(Shape):
 
 
 class Changed(Shape):
-    """What came of a change: it is written, or waits for a second person."""
+    """What came of a change: it is written, waits for a second person, or was only looked at (`dry_run`)."""
 
-    state: Literal["applied", "proposed"]
+    state: Literal["applied", "proposed", "previewed"]
     proposal: str | None
     base: Sha256 = Field(description="Of the text that stands now.")
     headline: str
@@ -148,17 +156,19 @@ class Proposal(Shape):
     """A change that waits, or waited, for a second person."""
 
     id: str
-    kind: Literal["edit", "rollback", "suggestion", "file"] = Field(
-        description="`file`: somebody edited the file itself."
+    kind: Literal["edit", "rollback", "suggestion", "file", "pause"] = Field(
+        description="`file`: somebody edited the file itself.  `pause`: of filtering, from the approval on."
     )
     who: str
     at: Moment | None
     expires_at: Moment | None
     reason: str
     state: Literal["open", "approved", "rejected", "expired"]
-    base_changed: bool = Field(description="The blocklist changed since: it cannot be approved any more.")
+    base_changed: bool = Field(
+        description="The blocklist changed since (of a pause, what serves): it cannot be approved any more."
+    )
     forced: bool = Field(description="A safety rail objects, and it is meant all the same.")
-    about: str
+    about: str = Field(description="A rollback's generation, a suggestion's name, a pause's length, a file.")
     headline: str
     words: str
     files: dict[str, str] = Field(

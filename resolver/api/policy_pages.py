@@ -11,6 +11,7 @@ from typing import Any
 from resolver.api.desk import Desk
 from resolver.api.endpoint import Call, Endpoint, PathPart
 from resolver.api.policy_shapes import (
+    ExceptionPage,
     Exchange,
     ExchangePage,
     ExplainQuery,
@@ -64,6 +65,11 @@ def policy_endpoints(desk: Desk) -> list[Endpoint]:
             "confidential": document["confidential"]["lists"],
         }
 
+    async def exceptions(call: Call) -> dict[str, Any]:
+        document = await desk.reads.read("exceptions")
+        items, following = page_of(document["items"], "name", call.query)
+        return {"items": items, "next": following, "confidential": document["confidential"]}
+
     async def exchange(call: Call) -> Item:
         return _one((await desk.reads.policy())["exchanges"], call.path["id"], "exchange")
 
@@ -82,6 +88,7 @@ def policy_endpoints(desk: Desk) -> list[Endpoint]:
         row("/orders", "The orders of the policy", orders, OrderPage, query=Page),
         row("/orders/{id}", "One order, and what of it is not enforced", order, Order, parts=an_id),
         row("/lists", "The lists of the policy, and how fresh they are", lists, Lists),
+        row("/exceptions", "The names that are let through (allow)", exceptions, ExceptionPage, query=Page),
         row("/find", "Exchanges, orders and lists that are called so", find, FoundPage, query=FindQuery),
         _explain(desk),
     ]

@@ -184,6 +184,28 @@ class Lists(Shape):
     confidential: Count = Field(description="Lists that are not named.")
 
 
+class ExceptionItem(Shape):
+    """One exception (`allow`): a name that is let through."""
+
+    name: str = Field(description="As the blocklist has it: `=` before a name alone, `*.` before all below.")
+    unicode: str | None = Field(description="How people read it, where it has other letters than ASCII.")
+    state: Literal["in_force", "pending", "ended"]
+    from_: Moment | None = Field(alias="from")
+    until: Moment | None
+    reason: str | None
+    ticket: str | None
+    file: str
+    line: Count
+
+
+class ExceptionPage(Shape):
+    """The exceptions of the blocklist as it stands, in its order."""
+
+    items: list[ExceptionItem]
+    next: str | None
+    confidential: Count = Field(description="Exceptions from what is confidential, which are not named.")
+
+
 class FoundItem(Shape):
     """Something that is called so."""
 

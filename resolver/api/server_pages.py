@@ -154,6 +154,7 @@ def _policy(facts: Facts) -> PolicyStatus:
         content=policy.content or None,
         loaded_at=iso_moment(facts.reloads.last_success or None),
         is_stale=facts.reloads.serves_last_good,
+        edit_waits=facts.reloads.waits_for_second,
         is_empty=policy.is_empty,
         exchanges={state: exchanges.get(state, 0) for state in STATES},
         domains={state: domains.get(state, 0) for state in STATES},

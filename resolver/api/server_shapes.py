@@ -36,6 +36,7 @@ class PolicyStatus(Shape):
     )
     loaded_at: Moment | None
     is_stale: bool = Field(description="The blocklist as it stands is not in force: it could not be loaded.")
+    edit_waits: bool = Field(description="It is not in force because a second person has yet to approve it.")
     is_empty: bool = Field(description="Nothing is blocked.")
     exchanges: dict[str, Count] = Field(description="State -> exchanges, confidential ones included.")
     domains: dict[str, Count] = Field(description="State of their exchange -> domains.")

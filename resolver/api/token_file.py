@@ -55,7 +55,7 @@ class TokenFile:
         return caller_with(token, self._tokens)
 
     def has(self, caller: Caller) -> bool:
-        """Whether the token that said this is still there, with the same role."""
+        """Whether the very token that said this is still there, with the same role."""
         self.look()
         return any(token.caller == caller for token in self._tokens)
 

@@ -17,7 +17,7 @@ import hashlib
 import hmac
 import re
 import secrets
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import IntEnum
 from typing import Final
 
@@ -62,6 +62,8 @@ class Caller:
     name: str
     """Of the token; empty: somebody on this machine, without one."""
     role: Role
+    digest: bytes = field(default=b"", repr=False)
+    """SHA-256 of the token: another one under the same name is another caller."""
 
     @property
     def has_token(self) -> bool:
@@ -78,8 +80,6 @@ class Token:
     """One line."""
 
     caller: Caller
-    digest: bytes
-    """SHA-256 of the whole token."""
 
 
 def new_token() -> str:
@@ -144,7 +144,7 @@ def _token_of(words: list[str]) -> Token:
     if kept is None:
         # Never repeated: it may be the token itself.
         raise ValueError(f"the third word is no hash (sha256: and 64 hexadecimal digits); {form}")
-    return Token(Caller(name, role), bytes.fromhex(kept[1]))
+    return Token(Caller(name, role, bytes.fromhex(kept[1])))
 
 
 def caller_with(token: str, tokens: list[Token]) -> Caller | None:
@@ -154,6 +154,6 @@ def caller_with(token: str, tokens: list[Token]) -> Caller | None:
     digest, found = digest_of(token), None
     for one in tokens:
         # No end before the last: how long it takes says nothing of which.
-        if hmac.compare_digest(one.digest, digest):
+        if hmac.compare_digest(one.caller.digest, digest):
             found = one.caller
     return found

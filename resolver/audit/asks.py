@@ -20,5 +20,5 @@ def asks_of(policy: Blocklist, wall: float) -> list[Ask]:
         for ask in standing.asks:
             why = "" if ask.state is not State.UNENFORCED else f"{ask.reason}: {ask.why}"
             for owner in owners_of(ask.ask)[:1]:
-                asks.append(Ask(order.id, owner, order.is_confidential, why, order.line))
+                asks.append(Ask(order.id, owner, order.is_confidential, why, order.line, ask.is_beyond_dns))
     return list(dict.fromkeys(asks))

@@ -356,7 +356,8 @@ def _words(counts: Counts, median_s: float, slowest_s: float, *, was_slowed: boo
     if not counts.answered and (counts.refused or counts.truncated):
         return f"{'refuses' if counts.refused else 'cuts off'} everything: may this client ask there?"
     if not counts.answered and counts.unanswered and not counts.servfail:
-        return "does not answer"
+        sent = f"; sent {counted(counts.broken, 'message')} that answer nothing" if counts.broken else ""
+        return f"does not answer{sent}"
     said = []
     if was_slowed:
         how = [
@@ -372,5 +373,5 @@ def _words(counts: Counts, median_s: float, slowest_s: float, *, was_slowed: boo
     if counts.servfail:
         said.append(f"failed (SERVFAIL) for {counted(counts.servfail, 'question')}")
     if counts.broken:
-        said.append(f"sent {counts.broken:,} messages that answer nothing")
+        said.append(f"sent {counted(counts.broken, 'message')} that answer nothing")
     return "; ".join(said)

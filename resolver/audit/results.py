@@ -4,6 +4,7 @@ Knows: the nouns, their JSON, `state_dir/audit/last.json`.  Does not know: how a
 
     state_dir/audit/last.json            the last whole audit of this server; readable by its owner alone
     state_dir/audit/last-change.json     the last one of what a change of the policy changed; the same
+    state_dir/audit/order-ID.json        the last one of that order alone; the same
 
 The file is for other rooms and for people; one of another version or a damaged one counts as none.
 Names of confidential orders stand in it, marked: it is local.  What leaves this machine is `shared()`.
@@ -13,7 +14,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 from enum import StrEnum
@@ -21,6 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from resolver.durable import replace_file
+from resolver.portions import open_regular, read_up_to
 
 SCHEMA_VERSION = 1
 """Of the JSON; raised when a field changes its meaning or goes."""
@@ -158,6 +160,11 @@ class NameResult:
     def status(self) -> Status:
         """The gravest of any server."""
         return self.gravest.status
+
+    @property
+    def is_beyond_dns(self) -> bool:
+        """Whether an order names it and no rule could block it, so that nobody was asked."""
+        return self.kind == "ask" and self.status is Status.OPEN and not self.gravest.asked
 
 
 @dataclass(frozen=True, slots=True)
@@ -338,27 +345,42 @@ def _proof_from(fields: dict[str, Any]) -> Proof:
     return Proof(**{**fields, "status": Status(fields["status"]), "faults": faults})
 
 
-def path_of(state_dir: Path, *, of_change: bool = False) -> Path:
-    """Where the last whole result stands, or the last one of what a change of the policy changed."""
-    return state_dir / "audit" / ("last-change.json" if of_change else "last.json")
+def path_of(state_dir: Path, *, of_change: bool = False, order: str = "") -> Path:
+    """Where the last whole result stands; or the last one of what a change changed, or of one order alone."""
+    name = f"order-{order}.json" if order else "last-change.json" if of_change else "last.json"
+    return state_dir / "audit" / name
 
 
-def save_last(state_dir: Path, result: AuditResult, *, of_change: bool = False) -> Path:
+def save_last(state_dir: Path, result: AuditResult, *, of_change: bool = False, order: str = "") -> Path:
     """Put the result there whole, for its owner alone; gives the path.  Raises OSError."""
-    path = path_of(state_dir, of_change=of_change)
+    path = path_of(state_dir, of_change=of_change, order=order)
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     replace_file(path, json.dumps(as_json(result)).encode() + b"\n", mode=0o600)
     return path
 
 
-def load_last(state_dir: Path, *, of_change: bool = False) -> AuditResult | None:
+def load_last(state_dir: Path, *, of_change: bool = False, order: str = "") -> AuditResult | None:
     """The last result; None when there is none that this version can read."""
     try:
-        with path_of(state_dir, of_change=of_change).open("rb") as file:
-            octets = file.read(RESULT_OCTETS_MAX + 1)
+        with open_regular(path_of(state_dir, of_change=of_change, order=order)) as file:
+            octets = read_up_to(file, RESULT_OCTETS_MAX + 1)
         return result_from(json.loads(octets)) if len(octets) <= RESULT_OCTETS_MAX else None
     except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
         return None
+
+
+def load_last_of_order(state_dir: Path, order: str) -> AuditResult | None:
+    """The last result that is about an order: the newer one of its own and of everything."""
+    found = [one for one in (load_last(state_dir), load_last(state_dir, order=order)) if one is not None]
+    about = [one for one in found if any(order in name.orders for name in one.names)]
+    return max(about or found, key=lambda one: one.ended_at, default=None)
+
+
+def forget_orders(state_dir: Path, kept: Collection[str]) -> None:
+    """Remove what is kept of orders that are not there any more.  Raises OSError."""
+    for path in (state_dir / "audit").glob("order-*.json"):
+        if path.stem.removeprefix("order-") not in kept:
+            path.unlink(missing_ok=True)
 
 
 def gravest_of(statuses: Sequence[Status]) -> Status:

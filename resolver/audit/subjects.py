@@ -43,6 +43,8 @@ class Ask(NamedTuple):
     """Why the policy does not enforce it; empty: it does, or will."""
     line: int
     """Of the order in the blocklist."""
+    is_beyond_dns: bool = False
+    """Whether it is a page, or what else no rule could block: then it is open, and no finding."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -320,6 +322,8 @@ def _what_opens(table: PolicyTable, name: bytes, form: RuleForm) -> str:
 
 def _of_ask(table: PolicyTable, ask: Ask) -> Subject:
     is_open = not table.judge_name(ask.name, 0.0).is_blocked
+    # The report names it with its reason.  A finding that nobody can mend would hide those that matter.
+    is_beyond = is_open and ask.is_beyond_dns
     return Subject(
         ask.name,
         RuleForm.EXACT,
@@ -329,9 +333,9 @@ def _of_ask(table: PolicyTable, ask: Ask) -> Subject:
         "",
         ask.line,
         ask.is_confidential,
-        None,
+        Status.OPEN if is_beyond else None,
         (ask.why or "the policy does not block it") if is_open else "",
-        Kind.NOT_ENFORCED if is_open else None,
+        Kind.NOT_ENFORCED if is_open and not is_beyond else None,
     )
 
 

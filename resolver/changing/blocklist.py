@@ -12,7 +12,6 @@ import contextlib
 import errno
 import hashlib
 import os
-import tempfile
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -35,6 +34,8 @@ from resolver.publishing.compiled import TEXT_SUFFIX, Compiled
 from resolver.publishing.compiler import compile_policy
 from resolver.publishing.history import TEXT_PLAIN_OCTETS_MAX, HistoryUnusable, open_history
 from resolver.publishing.image_store import ImageStore
+from resolver.publishing.second_person import served_now
+from resolver.scratch import scratch
 
 LOCK_FILE = ".changes.lock"
 PROBLEMS_TOLD_MAX = 20
@@ -81,13 +82,20 @@ class Text:
 @contextlib.contextmanager
 def alone(place: Place) -> Iterator[Text]:
     """Be the only one who changes the blocklist; gives what stands there.  Raises Refused."""
+    with lock_of(place):
+        yield read_text(place)
+
+
+@contextlib.contextmanager
+def lock_of(place: Place) -> Iterator[None]:
+    """The same, whatever stands there.  Raises Refused."""
     try:
         lock = lock_of_changes(place.state_dir)
         lock.__enter__()
     except OSError as error:
         raise Refused(Kind.UNWRITABLE, f"{place.state_dir}: {error.strerror or error}") from None
     try:
-        yield read_text(place)
+        yield
     finally:
         lock.__exit__(None, None, None)
 
@@ -185,10 +193,8 @@ def checked(place: Place, after: bytes, *, force: bool) -> Compiled:
 
     `force`: although a safety rail objects.
     """
-    with tempfile.TemporaryDirectory(prefix="exchange-resolver-") as folder:
-        compiled = compile_policy(
-            place.blocklist, Path(folder), state_dir=place.state_dir, text=after, force=force
-        )
+    with scratch() as folder:
+        compiled = compile_policy(place.blocklist, folder, state_dir=place.state_dir, text=after, force=force)
     if not has_errors(compiled.problems):
         return compiled
     errors = [problem for problem in compiled.problems if has_errors([problem])]
@@ -234,7 +240,7 @@ def put(
     require_base(place, read_text(place), before.sha256)
     forcible = any(problem.forcible for problem in compiled.problems)
     forced = standing.is_forced and forcible
-    served = ImageStore(place.state_dir).served()
+    served = served_now(place.state_dir)
     approval = Approval(
         content=content_hash(compiled.own_inputs),
         who=shown_name(standing.who),

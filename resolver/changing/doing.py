@@ -1,4 +1,4 @@
-"""Every change of the blocklist by its word: edits, proposals and what becomes of them, rollbacks.
+"""Every change by its word: edits, proposals and what becomes of them, rollbacks, pauses.
 
 Knows: which word needs what.  Does not know: HTTP, argv, processes.
 What each gives is JSON; what is not done is `Refused`.
@@ -20,6 +20,7 @@ from resolver.changing.blocklist import (
     why_unwritable,
 )
 from resolver.changing.edits import COMMENTS_TOLD_MAX, edit_text, read_edits
+from resolver.changing.pause_requests import pause
 from resolver.changing.reasons import read_reason
 from resolver.changing.refusal import Kind, Refused
 from resolver.changing.rolling_back import save_unrecorded, text_of_generation
@@ -41,12 +42,12 @@ def standing(place: Place) -> dict[str, Any]:
 
 
 def edit(place: Place, author: Author, asked: dict[str, Any]) -> dict[str, Any]:
-    """Carry out edits: `{base, edits, reason, force}`; `base` null: of whatever stands there.
+    """Carry out edits: `{base, edits, reason, force, dry_run}`; `base` null: of whatever stands there.
 
-    Raises Refused.
+    `dry_run`: only say what it would do; all is checked, nothing is kept.  Raises Refused.
     """
-    edits = read_edits(asked.get("edits"))
-    reason = read_reason(asked.get("reason"), is_needed=place.two_person)
+    edits, dry_run = read_edits(asked.get("edits")), bool(asked.get("dry_run"))
+    reason = read_reason(asked.get("reason"), is_needed=place.two_person and not dry_run)
     base = asked.get("base")
     if base is not None and not (isinstance(base, str) and _SHA256.fullmatch(base)):
         raise Refused(Kind.BAD, "base: is no SHA-256 of a blocklist", "take it from what you have read")
@@ -55,7 +56,7 @@ def edit(place: Place, author: Author, asked: dict[str, Any]) -> dict[str, Any]:
             require_base(place, now, base)
         edited = edit_text(now.octets, edits)
         after = tidied(place.blocklist, now.octets, edited.octets)
-        wanted = Wanted("edit", after, reason, is_forced=bool(asked.get("force")))
+        wanted = Wanted("edit", after, reason, is_forced=bool(asked.get("force")), dry_run=dry_run)
         done = make_change(place, author, now, wanted)
     gone = [f"a comment goes with what it is about: {text}" for text in edited.comments_gone]
     return {**done, "warnings": [*done["warnings"], *gone[:COMMENTS_TOLD_MAX]]}
@@ -92,6 +93,8 @@ def do(place: Place, author: Author, word: str, asked: dict[str, Any]) -> dict[s
             return edit(place, author, asked)
         case "rollback":
             return rollback(place, author, asked)
+        case "pause":
+            return pause(place, author, asked)
         case "proposals":
             return {"items": list_proposals(place)}
         case "approve":

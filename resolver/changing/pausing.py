@@ -5,6 +5,7 @@ Knows: what may be asked for, where it is kept.  Does not know: who reads it, wh
 
 from __future__ import annotations
 
+import contextlib
 import re
 import secrets
 from pathlib import Path
@@ -22,6 +23,7 @@ from resolver.publishing.pausing import (
     Pause,
     PauseUnusable,
     end_pause,
+    withdraw_pause,
     write_pause,
 )
 
@@ -47,15 +49,16 @@ def pause_filtering(
     including_orders: bool,
     wall: float,
     boot: BootMoment,
+    approved_by: str = "",
+    proposal: str = "",
 ) -> Pause:
     """Ask the server of `state_dir` to filter nothing for `for_s` seconds from `wall` (Unix seconds) on.
 
-    It takes the place of a pause that counts now.  Raises Refused.
+    It takes the place of a pause that counts now.  `approved_by`, `proposal`: where two people are needed.
+    Raises Refused; then it does not begin later either.
     """
     why = read_reason(reason)
-    # Also false for what is no number.
-    if not PAUSE_S_MIN <= for_s <= PAUSE_S_MAX:
-        raise Refused(Kind.BAD, f"a pause of {for_s:g} s; allowed: 1 s to 24 h", DURATION_HINT)
+    require_length(for_s)
     pause = Pause(
         id=secrets.token_hex(8),
         at=wall,
@@ -65,12 +68,24 @@ def pause_filtering(
         including_orders=including_orders,
         boot=boot.boot,
         boot_s=boot.seconds,
+        approved_by=approved_by,
+        proposal=proposal,
     )
     try:
         write_pause(state_dir, pause)
     except OSError as error:
+        # It may stand there all the same: what fails last is to have the disk keep the name.
+        with contextlib.suppress(OSError):
+            withdraw_pause(state_dir, pause.id, Ended(wall, shown_name(who), "it could not be written down"))
         raise _unwritable(state_dir, error) from None
     return pause
+
+
+def require_length(for_s: float) -> None:
+    """Raises Refused where a pause may not be so long."""
+    # Also false for what is no number.
+    if not PAUSE_S_MIN <= for_s <= PAUSE_S_MAX:
+        raise Refused(Kind.BAD, f"a pause of {for_s:g} s; allowed: 1 s to 24 h", DURATION_HINT)
 
 
 def resume_filtering(

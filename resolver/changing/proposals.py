@@ -6,7 +6,7 @@ Theory: a proposal is the whole text that it would make, and the hash of the one
 approved is octet for octet what was looked at, and a text that changed meanwhile is noticed.
 
     state_dir/proposals/<id>.json     who, when, why, the difference in words, what became of it
-    state_dir/proposals/<id>.yaml     the text; gone when it is decided
+    state_dir/proposals/<id>.yaml     the text; gone when it is decided.  A pause has none
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ class Proposal:
 
     id: str
     kind: str
-    """`edit`, `rollback` or `suggestion`."""
+    """`edit`, `rollback`, `suggestion` or `pause`."""
     who: str
     via: str
     """`api`, or empty: a command."""
@@ -64,9 +64,9 @@ class Proposal:
     expires_at: float
     reason: str
     base: str
-    """SHA-256 of the text that it was made from."""
+    """SHA-256 of the text that it was made from; of a pause, of the one that served."""
     sha256: str
-    """Of the text that it makes."""
+    """Of the text that it makes; of a pause empty: it makes none."""
     headline: str
     words: str
     """The difference to what served when it was made."""
@@ -77,7 +77,9 @@ class Proposal:
     is_forced: bool = False
     """A safety rail objects, and it is meant all the same."""
     about: str = ""
-    """Of a rollback the generation, of a suggestion the name."""
+    """Of a rollback the generation, of a suggestion the name, of a pause how long."""
+    pause: Mapping[str, Any] = field(default_factory=dict)
+    """Of a pause `{for_s, including_orders}`."""
     state: State = State.OPEN
     decided_by: str = ""
     decided_at: float = 0.0
@@ -120,6 +122,8 @@ def _read(folder: Path, name: str) -> Proposal | None:
             return None
         shown: dict[str, Any] = {key: printable(getattr(proposal, key)) for key in _SHOWN}
         shown["warnings"] = tuple(printable(str(warning)) for warning in proposal.warnings)
+        if proposal.kind == "pause" and not _is_pause(proposal.pause):
+            return None
         shown["files"] = {str(path): str(sha256) for path, sha256 in proposal.files.items()}
     except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
         return None
@@ -128,6 +132,10 @@ def _read(folder: Path, name: str) -> Proposal | None:
 
 _SHOWN: Final = ("kind", "who", "via", "reason", "base", "sha256", "headline", "about")
 """Texts that are shown in one line."""
+
+
+def _is_pause(fields: Mapping[str, Any]) -> bool:
+    return _is_number(fields["for_s"]) and isinstance(fields["including_orders"], bool)
 
 
 def _is_number(value: object) -> bool:
@@ -162,14 +170,15 @@ def text_of(state_dir: Path, proposal: Proposal) -> bytes:
         raise Refused(Kind.CONFLICT, detail, "propose it anew") from None
 
 
-def add(state_dir: Path, proposal: Proposal, text: bytes, now: float) -> None:
-    """Keep one; call it where nobody else changes anything.  Raises Refused."""
+def add(state_dir: Path, proposal: Proposal, text: bytes | None, now: float) -> None:
+    """Keep one; call it where nobody else changes anything.  `text` None: it makes none.  Raises Refused."""
 
     def write(folder: Path) -> None:
         waiting = [one for one in _all(folder) if one.stands(now) is State.OPEN]
         if len(waiting) >= OPEN_MAX:
             raise Refused(Kind.FULL, f"{len(waiting)} proposals wait already", "approve or reject some first")
-        replace_file(folder / f"{proposal.id}.yaml", text, mode=0o600)
+        if text is not None:
+            replace_file(folder / f"{proposal.id}.yaml", text, mode=0o600)
         _write(folder, proposal)
         _drop_old(folder, now)
 

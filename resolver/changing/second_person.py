@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from resolver.changing import proposals
+from resolver.changing import pause_requests, proposals
 from resolver.changing.blocklist import (
     Author,
     Place,
@@ -29,6 +29,7 @@ from resolver.changing.blocklist import (
     require_writable,
 )
 from resolver.changing.own_files import changed_lists, hashes_of, own_files
+from resolver.changing.pause_requests import approve_pause, served_base
 from resolver.changing.proposals import EXPIRES_S, Proposal, State
 from resolver.changing.reasons import read_reason, shown_name
 from resolver.changing.refusal import Kind, Refused
@@ -42,8 +43,7 @@ from resolver.publishing.approvals import (
     content_hash,
 )
 from resolver.publishing.compiled import Compiled, InputFile
-from resolver.publishing.image_store import ImageStore
-from resolver.publishing.second_person import served_content
+from resolver.publishing.second_person import served_content, served_now
 from resolver.publishing.served_text import TextLost, served_text
 from resolver.suggestions.decisions import ACCEPTED, Decision, DecisionsUnusable, decide
 from resolver.wire.names import name_from_text
@@ -70,16 +70,19 @@ class Wanted:
     about: str = ""
     is_forced: bool = False
     rolled_back_to: int = 0
+    dry_run: bool = False
+    """Only to say what it would do."""
 
 
 def make_change(place: Place, author: Author, now: Text, wanted: Wanted) -> dict[str, Any]:
     """Put it in force, or propose it where two people are needed; call it within `alone`.
 
-    Gives `{state: applied | proposed, proposal, headline, words, base, warnings}`.  Raises Refused.
+    Gives `{state: applied | proposed | previewed, proposal, headline, words, base, warnings}`.
+    Raises Refused.
     """
     if wanted.is_forced and not author.may_approve and not place.two_person:
         raise Refused(Kind.FORBIDDEN, "to overrule a safety rail takes the role approve")
-    if wanted.is_forced and not wanted.reason:
+    if wanted.is_forced and not wanted.reason and not wanted.dry_run:
         raise Refused(Kind.BAD, "to overrule a safety rail takes a reason")
     require_writable(place)
     if wanted.after == now.octets:
@@ -88,6 +91,8 @@ def make_change(place: Place, author: Author, now: Text, wanted: Wanted) -> dict
     at = place.now()
     told = difference_of(place.blocklist, _served(place, now), wanted.after, at)
     warnings = [problem.message for problem in compiled.problems]
+    if wanted.dry_run:
+        return {"state": "previewed", "proposal": None, "base": now.sha256, **told, "warnings": warnings}
     if not place.two_person:
         standing = Standing(
             author.name,
@@ -143,7 +148,8 @@ def list_proposals(place: Place) -> list[dict[str, Any]]:
     except OSError as error:
         raise Refused(Kind.UNWRITABLE, f"{place.state_dir}: {error.strerror or error}") from None
     text = read_text(place)
-    told = [as_json(one, now, is_current=one.base == text.sha256) for one in found]
+    bases = {True: served_base(place), False: text.sha256}
+    told = [as_json(one, now, is_current=one.base == bases[one.kind == pause_requests.KIND]) for one in found]
     waiting = waiting_file(place, text)
     return told if waiting is None else [waiting, *told]
 
@@ -232,7 +238,7 @@ def require_lists(place: Place) -> None:
 
 def _is_approved(place: Place, own: Sequence[InputFile]) -> bool:
     """Whether it is approved already, and only to be loaded."""
-    approvals, _ = approvals_of(place.state_dir, own, ImageStore(place.state_dir).served())
+    approvals, _ = approvals_of(place.state_dir, own, served_now(place.state_dir))
     # One that forces what the text says counts for its rails whatever the lists are, and not for the lists.
     return any(one.is_seconded and one.content == content_hash(own) for one in approvals)
 
@@ -271,6 +277,12 @@ def approve(
         proposal = proposals.find(place.state_dir, name, now)
         if not alone_here and same_person(proposal.who, author.name):
             raise Refused(Kind.FORBIDDEN, f"{author.name} proposed it: another one must approve it")
+        if proposal.kind == pause_requests.KIND:
+            # Decided before it begins: what is refused from here on begins never.
+            pause_requests.require_what_was_seen(place, proposal)
+            decided = proposals.decide(place.state_dir, proposal, State.APPROVED, author.name, now, why)
+            approve_pause(place, author, proposal, why, alone_here=alone_here)
+            return as_json(decided, now, is_current=True)
         require_base(place, text, proposal.base)
         require_lists(place)
         require_writable(place)
@@ -320,7 +332,7 @@ def _approve_file(place: Place, author: Author, name: str, text: Text, why: str)
         raise Refused(Kind.FORBIDDEN, f"{author.name} edited it: another one must approve it")
     compiled = checked(place, text.octets, force=False)
     require_same(waiting["files"], compiled)
-    served = ImageStore(place.state_dir).served()
+    served = served_now(place.state_dir)
     approval = Approval(
         content=content_hash(compiled.own_inputs),
         who=shown_name(waiting["who"]),

@@ -22,13 +22,16 @@ from pathlib import Path
 from typing import Any, Final
 
 from resolver.audit.results import AuditResult, NameResult, Status, is_finding, load_last
+from resolver.blocklist.conflicts import entry_text
+from resolver.blocklist.in_force import suffixes
 from resolver.blocklist.reader import read_blocklist
+from resolver.blocklist.rules import NameRule
 from resolver.cli.files import BadInput
 from resolver.cli.find import found_in, public_orders
 from resolver.cli.suggestions import desk_of, suggestion_json
 from resolver.config.settings import Settings
 from resolver.moments import iso_moment
-from resolver.problems import Problem, printable
+from resolver.problems import Problem, has_errors, printable
 from resolver.publishing.history import Generation, HistoryUnusable
 from resolver.report.catalogue import Texts, language_from, texts_of
 from resolver.report.collecting import collect
@@ -37,11 +40,13 @@ from resolver.report.json_form import as_json
 from resolver.report.reading import SourcesRefused, Wanted, read_changes, read_sources
 from resolver.report.rendering import Format, rendered
 from resolver.suggestions.score import DEFAULT_SCORE_MIN
+from resolver.wire.idn import unicode_name
 
 NAMES_MAX: Final = 1_000
 """Names told of one exchange, and things of one order that are not enforced; the rest is counted."""
 FINDINGS_MAX: Final = 1_000
 FOUND_MAX: Final = 200
+EXCEPTIONS_MAX: Final = 10_000
 SUGGESTIONS_MAX: Final = 1_000
 _MOMENTS: Final = frozenset(
     (
@@ -108,6 +113,37 @@ def find(asked: Asked) -> dict[str, Any]:
     for one in told:
         del one["confidential"]
     return {"found": told[:FOUND_MAX], "more": max(0, len(told) - FOUND_MAX)}
+
+
+def exceptions(asked: Asked) -> dict[str, Any]:
+    """The exceptions of the blocklist as it stands.  Raises BadInput."""
+    found, problems = read_blocklist(Path(asked["blocklist"]), force=True)
+    if found is None:
+        raise BadInput([problem for problem in problems if has_errors([problem])])
+    concealed = {rule.owner for rule in found.name_rules if rule.rule.is_ever_confidential}
+    rules = [rule for rule in found.name_rules if rule.effect == "allow"]
+    told = [rule for rule in rules if concealed.isdisjoint(suffixes(rule.owner))]
+    return {
+        "items": [_exception(rule, asked["wall"]) for rule in told[:EXCEPTIONS_MAX]],
+        "confidential": len(rules) - len(told),
+    }
+
+
+def _exception(rule: NameRule, wall: float) -> dict[str, Any]:
+    name, of = entry_text(rule.owner, rule.form), rule.rule
+    is_pending = of.starts_at is not None and wall < of.starts_at
+    is_over = of.ends_at is not None and wall >= of.ends_at
+    return {
+        "name": name,
+        "unicode": unicode_name(name),
+        "state": "ended" if is_over else "pending" if is_pending else "in_force",
+        "from": iso_moment(of.starts_at),
+        "until": iso_moment(of.ends_at),
+        "reason": printable(of.reason) or None,
+        "ticket": printable(of.ticket) or None,
+        "file": Path(rule.file).name,
+        "line": rule.line,
+    }
 
 
 def history(asked: Asked) -> dict[str, Any]:
@@ -254,7 +290,7 @@ def _finding(one: NameResult, public: frozenset[str]) -> dict[str, Any]:
 
 
 READINGS: Final[dict[str, Callable[[Asked], dict[str, Any]]]] = {
-    one.__name__: one for one in (policy, find, history, generation, report, suggestions, audit)
+    one.__name__: one for one in (policy, find, exceptions, history, generation, report, suggestions, audit)
 }
 """By the word that asks for each."""
 

@@ -7,6 +7,7 @@ Exit codes: 0 fine, 1 findings, 2 bad input.
 
 from __future__ import annotations
 
+import inspect
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
@@ -140,7 +141,7 @@ def cert(
     key: Annotated[
         Path | None, typer.Option("--key", metavar="FILE", help="Default: tls.key, or resolver.key here.")
     ] = None,
-    days: Annotated[int, typer.Option("--days", help="How long it is valid.")] = 397,
+    days: Annotated[int, typer.Option("--days", metavar="N", help="How long it is valid.")] = 397,
     config: ConfigOption = None,
 ) -> None:
     """Make a certificate that signs itself, and its key, for tests and small networks.
@@ -155,7 +156,7 @@ def cert(
 @app.command()
 def token(
     name: Annotated[str, typer.Argument(help="Whose it is: a person or a program.")],
-    role: Annotated[str, typer.Option("--role", help="read, edit or approve.")] = "read",
+    role: Annotated[str, typer.Option("--role", metavar="ROLE", help="read, edit or approve.")] = "read",
     writes: Annotated[
         bool, typer.Option("--write", help="Put its line into the file that http.tokens_file names.")
     ] = False,
@@ -336,3 +337,17 @@ def demo(as_json: JsonOption = False) -> None:
     from resolver.cli.demo import run_demo
 
     raise typer.Exit(run_demo(as_json=as_json))
+
+
+def _join_lines(commands: typer.Typer) -> None:
+    """Make one line of each paragraph of all help texts: the terminal breaks lines where it ends."""
+    for command in commands.registered_commands:
+        if command.callback is not None and command.callback.__doc__:
+            paragraphs = inspect.cleandoc(command.callback.__doc__).split("\n\n")
+            command.callback.__doc__ = "\n\n".join(" ".join(one.splitlines()) for one in paragraphs)
+    for group in commands.registered_groups:
+        if group.typer_instance is not None:
+            _join_lines(group.typer_instance)
+
+
+_join_lines(app)

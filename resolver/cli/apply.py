@@ -34,7 +34,7 @@ from resolver.publishing.approvals import (
 from resolver.publishing.compiled import Compiled
 from resolver.publishing.compiler import compile_policy
 from resolver.publishing.history import HistoryUnusable, open_history
-from resolver.publishing.image_store import ImageStore
+from resolver.publishing.second_person import served_now
 
 
 def apply_blocklist(config: Path | None, *, force: bool, reason: str | None) -> int:
@@ -223,7 +223,7 @@ def _approve(settings: Settings, compiled: Compiled, why: str, *, rolled_back_to
         why = ""
     content = content_hash(compiled.own_inputs)
     blocklist = compiled.inputs[0].sha256 if why and compiled.has_objections_to_blocklist else ""
-    served = ImageStore(settings.state_dir).served()
+    served = served_now(settings.state_dir)
     serial = 0 if served is None else served.serial
     approval = Approval(content, current_user(), time.time(), why, blocklist, rolled_back_to, remark, serial)
     add_approval(settings.state_dir, approval)

@@ -10,14 +10,14 @@ import asyncio
 import secrets
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from resolver.audit.asks import asks_of
 from resolver.audit.auditor import QPS, Basis, Manner, audit
 from resolver.audit.lags import lags_of, policy_lag
-from resolver.audit.results import AuditResult, Lag, save_last
+from resolver.audit.results import AuditResult, Lag, forget_orders, save_last
 from resolver.audit.secret import read_secret
 from resolver.audit.subjects import Wanted
 from resolver.audit.targets import ServerToAsk, own_server, server_from
@@ -56,9 +56,9 @@ class Choices:
     as_junit: bool = False
 
     @property
-    def is_whole(self) -> bool:
-        """Whether all of this server is audited."""
-        return not (self.servers or self.order or self.exchange or self.register or self.sample)
+    def is_kept(self) -> bool:
+        """Whether the report may tell of it: all of this server, or all of one order."""
+        return not (self.servers or self.exchange or self.register or self.sample)
 
 
 def audit_policy(config: Path | None, blocklist: Path | None, choices: Choices) -> int:
@@ -71,8 +71,9 @@ def audit_policy(config: Path | None, blocklist: Path | None, choices: Choices) 
             result = _audit(path, settings, policy, servers, choices, directory)
     except BadInput as error:
         return bad_input(error.problems, as_json=choices.as_json)
-    if choices.is_whole:
-        _keep(settings, result)
+    # Another blocklist than the server's is nothing of the server's report.
+    if choices.is_kept and blocklist is None:
+        _keep(settings, result, choices.order, policy.orders)
     print_result(result, as_json=choices.as_json, as_junit=choices.as_junit)
     return EXIT_FINDINGS if result.has_findings else EXIT_FINE
 
@@ -207,10 +208,11 @@ def _table(
     return open_table(image, wall, wall, 1, settings.upstreams.nat64_prefixes or ()), image.stem
 
 
-def _keep(settings: Settings, result: AuditResult) -> None:
+def _keep(settings: Settings, result: AuditResult, order: str, orders: Collection[str]) -> None:
     """Keep the result for the report and for who asks later; without it the audit is as good."""
     try:
         with as_owner_of(settings.state_dir) as folder:
-            save_last(folder, result)
+            save_last(folder, result, order=order)
+            forget_orders(folder, orders)
     except OSError as error:
         print(f"{settings.state_dir}: the result is not kept: {error.strerror}", file=sys.stderr)

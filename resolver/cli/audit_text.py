@@ -78,6 +78,7 @@ def _print_tables(result: AuditResult) -> None:
     for lag in result.lags:
         console.print(Text(cell(f"Lag: {f'list {lag.list}: ' if lag.list else ''}{lag.text}")))
     _print_what_does_not_resolve(console, result)
+    _print_what_is_beyond_dns(console, result)
     _print_notes(console, result)
     if result.left_out:
         most = sorted(result.left_out.items(), key=lambda pair: -pair[1])
@@ -100,6 +101,18 @@ def _print_what_does_not_resolve(console: Console, result: AuditResult) -> None:
             examples = ", ".join(name.written for name in names[:3])
             text = f"Not known whether {counted(len(names), noun)} resolve: {names[0].gravest.reason}"
             console.print(Text(cell(f"{text} ({examples}{', ...' if len(names) > 3 else ''})")))
+
+
+def _print_what_is_beyond_dns(console: Console, result: AuditResult) -> None:
+    """What orders name and no rule could block: a person should know, and can mend nothing here."""
+    names = [name for name in result.names if name.is_beyond_dns]
+    for name in names[:LEFT_OUT_SHOWN_MAX]:
+        why = name.gravest.reason.partition(": ")[2]
+        console.print(Text(cell(f"Not asked (order {name.source}): {why}")))
+    if len(names) > LEFT_OUT_SHOWN_MAX:
+        console.print(
+            Text(f"... and {len(names) - LEFT_OUT_SHOWN_MAX:,} more; 'order show' has all of them.")
+        )
 
 
 def _servers_table(result: AuditResult) -> Table:

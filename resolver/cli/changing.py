@@ -15,8 +15,10 @@ from typing import Any, NamedTuple
 from resolver.changing.blocklist import Author, Place
 from resolver.changing.doing import do
 from resolver.changing.refusal import Kind, Refused
+from resolver.cli.edit import NOTHING_WRITTEN
 from resolver.cli.files import EXIT_FINE, BadInput, read_settings
 from resolver.cli.pausing import SOON, refused
+from resolver.cli.waiting import waits_json, waits_lines
 from resolver.portions import open_regular, read_up_to
 from resolver.problems import printable, show
 from resolver.publishing.approvals import current_user
@@ -50,6 +52,8 @@ class How(NamedTuple):
     force: bool
     config: Path | None
     as_json: bool
+    dry_run: bool = False
+    """Only to say what it would do."""
 
 
 def edit_entry(asked: Asked, how: How) -> int:
@@ -123,15 +127,20 @@ def _pair(text: str) -> tuple[str, Any]:
 
 def _edit(edits: Any, how: How) -> int:
     place, author = _here(how.config)
-    done = do(place, author, "edit", {"edits": edits, "reason": how.reason, "force": how.force})
+    asked = {"edits": edits, "reason": how.reason, "force": how.force, "dry_run": how.dry_run}
+    done = do(place, author, "edit", asked)
     if how.as_json:
-        print(json.dumps(done, indent=2, ensure_ascii=False))
+        told = {**done, "waits": waits_json(done["proposal"])}
+        print(json.dumps(told, indent=2, ensure_ascii=False))
         return EXIT_FINE
     print(_lines(done["words"]))
     for warning in done["warnings"]:
         print(printable(f"note: {warning}"), file=sys.stderr)
-    if done["state"] == "proposed":
-        print(f"proposal {done['proposal']} waits for a second person, who approves it by the API")
+    if done["state"] == "previewed":
+        print(NOTHING_WRITTEN)
+    elif done["state"] == "proposed":
+        for line in waits_lines(done["proposal"]):
+            print(line)
     else:
         print(f"written to {place.blocklist}; {SOON}")
     return EXIT_FINE

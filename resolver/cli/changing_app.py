@@ -23,18 +23,21 @@ def pause(
     including_orders: Annotated[
         bool, typer.Option("--including-orders", help="Also what authorities ordered (imposed_by: external).")
     ] = False,
+    force: Annotated[
+        bool, typer.Option("--force", help="Without a second person, where two are needed; it is recorded.")
+    ] = False,
     config: ConfigOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Filter nothing for a while; it goes on by itself, and the history and the report tell of the gap.
 
-    What an order of an authority asks for stays in force, unless --including-orders.
+    What an order of an authority asks for stays in force, unless --including-orders.  With http.changes:
+    two-person it waits for a second person.
     """
     from resolver.cli import pausing
 
-    raise typer.Exit(
-        pausing.pause(length, reason, config, including_orders=including_orders, as_json=as_json)
-    )
+    wanted = pausing.Wanted(length, reason, including_orders, force)
+    raise typer.Exit(pausing.pause(wanted, config, as_json=as_json))
 
 
 @changing.command()
@@ -62,6 +65,7 @@ _SetOption = Annotated[
         "--set", metavar="KEY=VALUE", help="As the blocklist has it; lists with commas. Repeatable."
     ),
 ]
+_DryRunOption = Annotated[bool, typer.Option("--dry-run", help="Only say what would change.")]
 _UnsetOption = Annotated[
     list[str] | None, typer.Option("--unset", metavar="KEY", help="Take a key out. Repeatable.")
 ]
@@ -82,6 +86,7 @@ def exchange(
     ] = None,
     reason: ReasonOption = None,
     force: ForceOption = False,
+    dry_run: _DryRunOption = False,
     config: ConfigOption = None,
     as_json: JsonOption = False,
 ) -> None:
@@ -90,7 +95,7 @@ def exchange(
 
     lists = sets or [], unsets or [], add_domains or [], remove_domains or []
     raise typer.Exit(
-        edit_entry(Asked("exchange", name, add, remove, *lists), How(reason, force, config, as_json))
+        edit_entry(Asked("exchange", name, add, remove, *lists), How(reason, force, config, as_json, dry_run))
     )
 
 
@@ -103,6 +108,7 @@ def order(
     unsets: _UnsetOption = None,
     reason: ReasonOption = None,
     force: ForceOption = False,
+    dry_run: _DryRunOption = False,
     config: ConfigOption = None,
     as_json: JsonOption = False,
 ) -> None:
@@ -110,7 +116,7 @@ def order(
     from resolver.cli.changing import Asked, How, edit_entry
 
     asked = Asked("order", name, add, remove, sets or [], unsets or [])
-    raise typer.Exit(edit_entry(asked, How(reason, force, config, as_json)))
+    raise typer.Exit(edit_entry(asked, How(reason, force, config, as_json, dry_run)))
 
 
 @edit_commands.command()
@@ -122,6 +128,7 @@ def exception(
     unsets: _UnsetOption = None,
     reason: ReasonOption = None,
     force: ForceOption = False,
+    dry_run: _DryRunOption = False,
     config: ConfigOption = None,
     as_json: JsonOption = False,
 ) -> None:
@@ -129,7 +136,7 @@ def exception(
     from resolver.cli.changing import Asked, How, edit_entry
 
     asked = Asked("exception", name, add, remove, sets or [], unsets or [])
-    raise typer.Exit(edit_entry(asked, How(reason, force, config, as_json)))
+    raise typer.Exit(edit_entry(asked, How(reason, force, config, as_json, dry_run)))
 
 
 @edit_commands.command("from")
@@ -137,13 +144,14 @@ def edit_from_file(
     file: Annotated[Path, typer.Argument(metavar="FILE", help="JSON, a list of edits; -: standard input.")],
     reason: ReasonOption = None,
     force: ForceOption = False,
+    dry_run: _DryRunOption = False,
     config: ConfigOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Carry out a list of edits, all or none, in the form that the API takes."""
     from resolver.cli.changing import How, edit_from
 
-    raise typer.Exit(edit_from(file, How(reason, force, config, as_json)))
+    raise typer.Exit(edit_from(file, How(reason, force, config, as_json, dry_run)))
 
 
 # Proposals.

@@ -19,11 +19,13 @@ from typing import Any, Final
 import uvloop
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from resolver.cli.demo_script import ADS_LIST, BLOCKLIST, HITS, QUESTIONS, RECORDS, ZONE, Question
 from resolver.cli.demo_upstream import DemoUpstream
 from resolver.cli.files import EXIT_FINDINGS, EXIT_FINE
 from resolver.cli.process import scratch_folder
+from resolver.cli.wrapping import TABLE_COLUMNS_MIN, terminal_columns, wrapped
 from resolver.config.settings import load_settings
 from resolver.explain.reading import ShownReply, qtype_from_text, read_reply, show_extended_error
 from resolver.listeners.address import SocketAddress
@@ -201,20 +203,11 @@ def _print_tables(ready_line: str, asked: list[DemoAnswer], hits: Hits, *, is_fi
     # A pipe has no width of its own, and cut words help nobody.
     console = Console() if sys.stdout.isatty() else Console(width=160)
     console.print(ready_line, highlight=False)
-    answers = Table(
-        "question", "", "over", "came back", "extended error", title="Questions", title_justify="left"
-    )
-    for one in asked:
-        question, reply = one.question, one.reply
-        came_back = "nothing" if reply is None else _summary(reply)
-        errors = (
-            "" if reply is None else "\n".join(show_extended_error(*pair) for pair in reply.extended_errors)
-        )
-        if one.objection:
-            came_back += f"\n[red]unexpected: {one.objection}[/red]"
-        transport = "TCP" if question.tcp else "UDP"
-        answers.add_row(f"{question.qname} {question.qtype}", question.what, transport, came_back, errors)
-    console.print(answers)
+    columns = terminal_columns()
+    if columns is not None and columns < TABLE_COLUMNS_MIN:
+        _print_blocks(console, asked, columns)
+    else:
+        _print_answers(console, asked)
     counts = Table("", "name", "action", "mode", "hits", title="Hits, from /metrics", title_justify="left")
     for (kind, label, action, mode), count in sorted(hits.items()):
         expected = HITS.get((kind, label, action, mode))
@@ -224,12 +217,50 @@ def _print_tables(ready_line: str, asked: list[DemoAnswer], hits: Hits, *, is_fi
     console.print("everything as expected" if is_fine else "[red]not everything was as expected[/red]")
 
 
-def _summary(reply: ShownReply) -> str:
+def _print_answers(console: Console, asked: list[DemoAnswer]) -> None:
+    answers = Table(
+        "question", "", "over", "came back", "extended error", title="Questions", title_justify="left"
+    )
+    for one in asked:
+        question = one.question
+        came_back = "\n".join(_came_back(one))
+        if one.objection:
+            came_back += f"\n[red]unexpected: {one.objection}[/red]"
+        words = (f"{question.qname} {question.qtype}", question.what, _over(one))
+        answers.add_row(*words, came_back, "\n".join(_errors(one)))
+    console.print(answers)
+
+
+def _print_blocks(console: Console, asked: list[DemoAnswer], columns: int) -> None:
+    """The same for a narrow terminal: a table would cut the names."""
+    for one in asked:
+        question = one.question
+        line = f"{question.qname} {question.qtype} over {_over(one)}: {question.what}"
+        lines = wrapped(line, columns, 4)
+        for text in (*_came_back(one), *_errors(one)):
+            lines += wrapped(f"    {text}", columns, 6)
+        console.print(Text("\n".join(lines)), soft_wrap=True)
+        if one.objection:
+            console.print(Text(f"    unexpected: {one.objection}", style="red"), soft_wrap=True)
+
+
+def _over(one: DemoAnswer) -> str:
+    return "TCP" if one.question.tcp else "UDP"
+
+
+def _came_back(one: DemoAnswer) -> list[str]:
+    return ["nothing"] if one.reply is None else _summary(one.reply)
+
+
+def _errors(one: DemoAnswer) -> list[str]:
+    return [] if one.reply is None else [show_extended_error(*pair) for pair in one.reply.extended_errors]
+
+
+def _summary(reply: ShownReply) -> list[str]:
     rdata = [f"{record.rtype} {record.rdata}" for record in reply.answers[:3]]
     if len(reply.answers) > 3:
         rdata = [f"{len(reply.answers)} {reply.answers[0].rtype} records, {reply.octets} bytes"]
-    words = [reply.rcode + (" TC" if reply.is_truncated else "")]
-    return "\n".join(words + rdata)
+    return [reply.rcode + (" TC" if reply.is_truncated else ""), *rdata]
 
 
 def _as_json(ready_line: str, asked: list[DemoAnswer], hits: Hits, *, is_fine: bool) -> dict[str, Any]:

@@ -10,11 +10,13 @@ import asyncio
 import http.client
 import json
 import os
+import re
+import shlex
 import ssl
 import sys
 import time
 from collections.abc import Iterator
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Final
 
@@ -34,6 +36,7 @@ from resolver.cli.paths import path_problems
 from resolver.cli.process import scratch_folder
 from resolver.cli.progress import long_work
 from resolver.cli.upstreams import remark_on
+from resolver.cli.wrapping import terminal_columns, wrapped
 from resolver.clock import time_service_sets_clock
 from resolver.config.settings import Settings, load_settings
 from resolver.config.settingvalues import Endpoint
@@ -72,6 +75,8 @@ _HERE: Final = {"0.0.0.0": "127.0.0.1", "::": "::1"}
 _SIGNS: Final = {"error": "✗", "warning": "!", "fine": "✓", "unknown": "?"}
 _STYLES: Final = {"error": "bold red", "warning": "yellow", "fine": "green", "unknown": "dim"}
 _ORDER: Final = ("error", "warning", "unknown", "fine")
+_OURS: Final = re.compile(r"(sudo )?exchange-resolver (?!init)")
+"""Our own commands, all of which take --config but the one that makes settings."""
 
 
 def diagnose(config: Path | None, *, offline: bool, as_json: bool, root: Path = Path("/")) -> int:
@@ -108,7 +113,16 @@ def _findings(machine: Machine, config: Path | None, *, offline: bool) -> tuple[
     findings = check_written("settings", problems, command)
     if settings is None:
         return [*findings, *_of_machine(machine)], False
-    return [*findings, *_of_settings(machine, path, settings, command, offline=offline)], True
+    found = [*findings, *_of_settings(machine, path, settings, command, offline=offline)]
+    return [_with_config(one, config) for one in found], True
+
+
+def _with_config(finding: Finding, config: Path | None) -> Finding:
+    """The same with a command that looks at these settings, and not at those that are usual here."""
+    remedy = finding.remedy
+    if config is None or "--config" in remedy or not _OURS.match(remedy):
+        return finding
+    return replace(finding, remedy=f"{remedy} --config {shlex.quote(str(config))}")
 
 
 def _of_machine(machine: Machine) -> list[Finding]:
@@ -166,7 +180,7 @@ def _known(state_dir: Path | None) -> list[tuple[str, float]]:
 def _secrets(settings: Settings) -> list[Path]:
     """Files with secrets that the settings name."""
     files = [settings.tls.key, *(pair.key for pair in settings.tls.more), settings.log.key_file]
-    files += [sink.key_file for sink in settings.query_records]
+    files += [path for sink in settings.query_records for path in (sink.key_file, sink.tls_key)]
     http_tls = settings.http.tls
     files += [settings.http.tokens_file, None if http_tls is None else http_tls.key]
     return [path for path in files if path is not None]
@@ -216,10 +230,12 @@ def _tried(settings: Settings) -> list[tuple[str, str, float | None]]:
 
 def _print(findings: list[Finding]) -> None:
     console = Console(width=None if sys.stdout.isatty() else 200, highlight=False)
+    columns = terminal_columns()
     for finding in findings:
-        line = Text(f"{_SIGNS[finding.level]} ", style=_STYLES[finding.level])
-        line.append(f"{finding.check}: ", style="bold")
-        line.append(finding.what, style="")
+        first, *more = wrapped(f"{_SIGNS[finding.level]} {finding.check}: {finding.what}", columns, 4)
+        line = Text("\n".join([first, *more]))
+        line.stylize(_STYLES[finding.level], 0, 1)
+        line.stylize("bold", 2, 3 + len(finding.check))
         console.print(line, soft_wrap=True)
         if finding.remedy and finding.level != "fine":
             console.print(Text(f"    {finding.remedy}"), soft_wrap=True)

@@ -7,14 +7,12 @@ terminal nothing is wrapped, so that programs find each fact on one line.
 
 from __future__ import annotations
 
-import os
-import sys
-import textwrap
 from collections.abc import Iterator, Sequence
 from datetime import datetime, tzinfo
 from typing import Any
 
 from resolver.cli.moments import iso_moment, term_text
+from resolver.cli.wrapping import terminal_columns, wrapped
 from resolver.explain.explanation import Explanation, Recorded
 from resolver.explain.near_rules import NearRule
 from resolver.explain.reading import ShownReply, show_extended_error
@@ -26,9 +24,6 @@ from resolver.policy.verdict import PolicyAction, PolicyRule, RuleMatch
 from resolver.wire.idn import with_unicode
 from resolver.wire.names import is_at_or_below, name_from_text, name_to_text
 
-COLUMNS_MAX = 120
-"""Longer lines are hard to read, however wide the terminal is."""
-COLUMNS_MIN = 40
 HEADING_COLUMNS = 18
 
 _KINDS = {"exchange": "exchange", "list": "list", "allow": "exception (allow)", "protected": "protected name"}
@@ -51,14 +46,6 @@ Fact = tuple[str, str]
 def print_explanation(explanation: Explanation, more: Sequence[Fact] = ()) -> None:
     """Print the page on standard output; `more`: what stands behind what the client sees."""
     print("\n".join(page_lines(explanation, terminal_columns(), more)))
-
-
-def terminal_columns() -> int | None:
-    """How wide a page for standard output may be; None: there is no terminal, and lines are never wrapped."""
-    if not sys.stdout.isatty():
-        return None
-    columns = os.get_terminal_size(sys.stdout.fileno()).columns
-    return max(COLUMNS_MIN, min(columns or 80, COLUMNS_MAX))
 
 
 def page_lines(explanation: Explanation, columns: int | None, more: Sequence[Fact] = ()) -> Iterator[str]:
@@ -98,19 +85,7 @@ def _near_lines(explained: Explanation, near: tuple[NearRule, ...], columns: int
 
 def _fact_lines(heading: str, text: str, columns: int | None) -> Iterator[str]:
     line = f"{heading:<{HEADING_COLUMNS}}{escape(text)}"
-    if columns is None:
-        yield line
-        return
-    # A name is not broken: it is there to be copied.
-    yield from textwrap.wrap(
-        line,
-        columns,
-        subsequent_indent=" " * HEADING_COLUMNS,
-        break_long_words=False,
-        break_on_hyphens=False,
-        drop_whitespace=True,
-        replace_whitespace=False,
-    )
+    yield from wrapped(line, columns, HEADING_COLUMNS)
 
 
 def _facts(explanation: Explanation) -> list[tuple[str, str]]:

@@ -84,12 +84,17 @@ def read_settings(config: Path | None) -> tuple[Settings, list[Problem]]:
     return settings, problems
 
 
+def has_default_settings() -> bool:
+    """Whether there are settings in one of the usual places."""
+    return any(map(_counts, DEFAULT_PATHS))
+
+
 def policy_path(config: Path | None, blocklist: Path | None) -> tuple[Path, Settings]:
     """The blocklist given, else the one the settings name; with the settings (or their defaults).
 
     Raises BadInput.
     """
-    if blocklist is not None and config is None and not any(map(_counts, DEFAULT_PATHS)):
+    if blocklist is not None and config is None and not has_default_settings():
         return blocklist, Settings()
     settings, _ = read_settings(config)
     return blocklist or settings.blocklist, settings

@@ -6,21 +6,17 @@ Knows: which files are looked through, a table.  Does not know: what matches.
 from __future__ import annotations
 
 import json
-import sys
 import time
 from datetime import tzinfo
 from pathlib import Path
 from typing import Any
-
-from rich.console import Console
-from rich.table import Table
-from rich.text import Text
 
 from resolver.blocklist.reader import read_blocklist
 from resolver.blocklist.rules import Blocklist
 from resolver.cli.catalogue import read_catalogue
 from resolver.cli.files import EXIT_FINDINGS, EXIT_FINE, BadInput, bad_input, policy_path
 from resolver.cli.moments import iso_moment, term_text, zone_of
+from resolver.cli.wrapping import print_rows
 from resolver.orders.search import Hit, find
 from resolver.orders.standing import Standings
 from resolver.policy.verdict import Mode, PolicyRule
@@ -49,7 +45,7 @@ def find_text(
     elif not found:
         print(printable(f"Nothing is called {text!r}, in the blocklist or in the catalogue."))
     else:
-        Console(width=None if sys.stdout.isatty() else 200).print(_table(found))
+        print_rows(_HEADERS, list(map(_row, found)), title_cells=2)
     return EXIT_FINE if found else EXIT_FINDINGS
 
 
@@ -127,13 +123,11 @@ def _state_of(rule: PolicyRule, now: float) -> str:
     return "not yet" if rule.starts_at is not None and now < rule.starts_at else "ended"
 
 
-def _table(found: list[Found]) -> Table:
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    for column in ("KIND", "ID", "NAME", "MATCHED BY", "STATE", "DATES", "ORDERS"):
-        table.add_column(column, overflow="fold")
-    for one in found:
-        hit = one.hit
-        state = f"{one.state} (confidential)" if one.is_confidential else one.state
-        cells = (hit.kind, hit.id, hit.name, hit.matched, state, one.term, ", ".join(one.orders))
-        table.add_row(*(Text(printable(cell)) for cell in cells))
-    return table
+_HEADERS = ("KIND", "ID", "NAME", "MATCHED BY", "STATE", "DATES", "ORDERS")
+
+
+def _row(found: Found) -> list[str]:
+    hit = found.hit
+    state = f"{found.state} (confidential)" if found.is_confidential else found.state
+    cells = (hit.kind, hit.id, hit.name, hit.matched, state, found.term, ", ".join(found.orders))
+    return [printable(cell) for cell in cells]

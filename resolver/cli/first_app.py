@@ -49,6 +49,9 @@ def import_config(
         Path, typer.Option("--directory", metavar="DIR", help="Where the files go; made when absent.")
     ] = Path("imported"),
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what has no counterpart.")] = False,
+    with_catalogue: Annotated[
+        bool, typer.Option("--with-catalogue", help="Block the exchanges of the catalogue besides.")
+    ] = False,
     force: Annotated[bool, typer.Option("--force", help="Replace files that are there.")] = False,
     as_json: JsonOption = False,
 ) -> None:
@@ -58,7 +61,17 @@ def import_config(
     """
     from resolver.cli.import_config import import_files
 
-    raise typer.Exit(import_files(file, kind.value, directory, dry_run=dry_run, force=force, as_json=as_json))
+    raise typer.Exit(
+        import_files(
+            file,
+            kind.value,
+            directory,
+            dry_run=dry_run,
+            force=force,
+            as_json=as_json,
+            with_catalogue=with_catalogue,
+        )
+    )
 
 
 @first_commands.command()

@@ -6,7 +6,7 @@ Knows: files, what is checked before one is replaced.  Does not know: what is ti
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from pathlib import Path
 from typing import Any
@@ -24,6 +24,7 @@ from resolver.cli.files import (
     problems_as_json,
     read_settings,
 )
+from resolver.cli.waiting import waits_as, waits_json, waits_lines
 from resolver.config.yamlsource import read_octets
 from resolver.durable import replace_file
 from resolver.problems import Problem, has_errors
@@ -42,12 +43,18 @@ def format_files(
     try:
         if schema is not None and (not schema.isprintable() or not schema.strip()):
             raise BadInput([Problem("--schema", 0, "must be a URL or a path in one line")])
-        paths = files or [read_settings(config)[0].blocklist]
+        settings = None if files and config is None else read_settings(config)[0]
+        paths = files or [settings.blocklist] if settings is not None else files
     except BadInput as error:
         return bad_input(error.problems, as_json=as_json)
     formatted = [
         _format_file(path, check=check, sort_exchanges=sort_exchanges, schema=schema) for path in paths
     ]
+    if settings is not None:
+        formatted = [
+            replace(one, waits_as=waits_as(settings, one.path)) if one.state is _State.TIDIED else one
+            for one in formatted
+        ]
     if as_json:
         print(json.dumps({"files": [one.as_json() for one in formatted]}, indent=2))
     else:
@@ -82,11 +89,14 @@ class _Formatted:
     path: Path
     state: _State
     problems: tuple[Problem, ...] = ()
+    waits_as: str | None = None
+    """Tidied, it waits for a second person under this id."""
 
     def as_json(self) -> dict[str, Any]:
         """For `--json`."""
         problems = problems_as_json(self.problems)
-        return {"file": str(self.path), "state": self.state.value, "problems": problems}
+        told = {"file": str(self.path), "state": self.state.value, "problems": problems}
+        return told if self.waits_as is None else {**told, "waits": waits_json(self.waits_as)}
 
 
 def _print(one: _Formatted) -> None:
@@ -95,6 +105,8 @@ def _print(one: _Formatted) -> None:
             print(f"{one.path}: would be changed by: exchange-resolver fmt")
         case _State.TIDIED:
             print(f"{one.path}: tidied")
+            for line in [] if one.waits_as is None else waits_lines(one.waits_as):
+                print(line)
         case _:
             print_problems(one.problems)
 

@@ -139,6 +139,9 @@ def _print_pause(pause: dict[str, Any]) -> None:
     """When a pause began or how it ended, and what it opened."""
     print(_pause_headline(pause))
     print(f"reason      {pause['reason']}")
+    if pause.get("approved_by"):
+        proposal = f" (proposal {pause['proposal']})" if pause.get("proposal") else ""
+        print(f"approved    by {pause['approved_by']}{proposal}")
     if pause.get("ended_reason"):
         print(f"ended       {pause['ended_reason']}")
     for kind in ("exchanges", "lists"):

@@ -9,10 +9,14 @@ loss, too, with its place in the product's own file.
 from __future__ import annotations
 
 import json
+import os
+import shlex
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
+from resolver.cli.check import default_state_dir
 from resolver.cli.files import (
     EXIT_FINDINGS,
     EXIT_FINE,
@@ -24,10 +28,13 @@ from resolver.cli.files import (
 from resolver.cli.new_files import PRIVATE_MODE, write_files
 from resolver.cli.process import scratch_folder
 from resolver.cli.progress import long_work
+from resolver.cli.wrapping import terminal_columns, wrapped
 from resolver.config.settings import load_settings
-from resolver.migration.gathered import BadConfig, Gathered, Loss
+from resolver.identity import ROOT, group_of_owner
+from resolver.migration.gathered import Answer, BadConfig, Gathered, Loss
 from resolver.migration.kinds import read_config
-from resolver.migration.writing import BLOCKLIST_FILE, SETTINGS_FILE, Written, write
+from resolver.migration.writing import BLOCKLIST_FILE, SETTINGS_FILE, STATE_DIR, Written, write
+from resolver.orders.platforms import SHIPPED
 from resolver.plurals import counted
 from resolver.problems import Problem, has_errors
 from resolver.publishing.compiler import compile_policy
@@ -48,16 +55,35 @@ class _Imported:
     counts: dict[str, Any]
 
 
-def import_files(file: Path, kind: str, directory: Path, *, dry_run: bool, force: bool, as_json: bool) -> int:
-    """Read, write, check, and say what has no counterpart; the exit code."""
+def import_files(
+    file: Path,
+    kind: str,
+    directory: Path,
+    *,
+    dry_run: bool,
+    force: bool,
+    as_json: bool,
+    with_catalogue: bool = False,
+) -> int:
+    """Read, write, check, and say what has no counterpart; the exit code.
+
+    `with_catalogue`: block the exchanges of the shipped catalogue besides.
+    """
     try:
         with long_work(f"reading {file}") as say:
             say("reading")
-            imported = _import(file, kind)
+            imported = _import(file, kind, SHIPPED.read_text(encoding="utf-8") if with_catalogue else "")
         if has_errors(imported.problems):
             raise BadInput(imported.problems)
         files, mode = imported.written.files, PRIVATE_MODE
-        paths = [] if dry_run else write_files(directory, files, force=force, mode=mode, mode_max=mode)
+        group = _group_of_server(directory)
+        paths = (
+            []
+            if dry_run
+            else write_files(directory, files, force=force, mode=mode, mode_max=mode, group=group)
+        )
+        if (remark := _unreadable(paths, group)) is not None:
+            imported.gathered.remark(remark)
     except BadConfig as error:
         return bad_input(error.problems, as_json=as_json)
     except BadInput as error:
@@ -69,18 +95,44 @@ def import_files(file: Path, kind: str, directory: Path, *, dry_run: bool, force
     return EXIT_FINDINGS if imported.gathered.losses or imported.gathered.lost_beyond else EXIT_FINE
 
 
-def _import(file: Path, kind: str) -> _Imported:
+def _group_of_server(directory: Path) -> int | None:
+    """The group of the server's user, whom its `state_dir` belongs to; None: nobody knows."""
+    if os.geteuid() != ROOT:
+        return None
+    group = group_of_owner(directory / STATE_DIR)
+    state_dir = default_state_dir() if group is None else None
+    return group if state_dir is None else group_of_owner(state_dir)
+
+
+def _unreadable(paths: Sequence[Path], group: int | None) -> str | None:
+    """What is to be done where the files are for root alone; None: nothing."""
+    alone = [path for path in paths if path.stat().st_uid == ROOT]
+    if group is not None or not alone:
+        return None
+    names = " ".join(shlex.quote(str(path)) for path in alone)
+    return (
+        "these files are for root alone, and no state_dir says whom the server runs as; where that is "
+        f"another user: chgrp GROUP-OF-THE-SERVER {names}"
+    )
+
+
+def _import(file: Path, kind: str, catalogue: str) -> _Imported:
     gathered = read_config(file, kind)
+    if not catalogue:
+        gathered.remark(
+            "no exchange of the catalogue is blocked by this: it blocks what was blocked before; "
+            "--with-catalogue puts them in"
+        )
     for _ in range(ROUNDS_MAX):
-        imported = _checked(gathered)
+        imported = _checked(gathered, catalogue)
         if not _drop_left_out(imported):
             break
     return imported
 
 
-def _checked(gathered: Gathered) -> _Imported:
+def _checked(gathered: Gathered, catalogue: str) -> _Imported:
     """The files, and what the checks say of them."""
-    written = write(gathered)
+    written = write(gathered, catalogue=catalogue)
     with scratch_folder() as folder:
         for name, text in written.files.items():
             (folder / name).write_text(text, encoding="utf-8")
@@ -120,15 +172,16 @@ def _print(imported: _Imported, paths: list[Path], directory: Path) -> None:
     gathered = imported.gathered
     for path in paths:
         print(f"written: {path}")
+    denied = sum(answers == [Answer("CNAME .")] for answers, _ in gathered.answers.values())
     taken = {
-        "blocked by hand": len(gathered.blocked) + len(gathered.firmly) + len(gathered.refused),
+        "blocked by hand": len(gathered.blocked) + len(gathered.firmly) + len(gathered.refused) + denied,
         "let through": len(gathered.let_through) + len(gathered.excepted),
-        "answered": len(gathered.answers) + len(gathered.records),
+        "answered": len(gathered.answers) - denied + len(gathered.records),
     }
-    nouns = [f"{count:,} names {what}" for what, count in taken.items()]
+    nouns = [f"{counted(count, 'name')} {what}" for what, count in taken.items()]
     print(f"taken over from {gathered.product}: {', '.join([*nouns, counted(len(gathered.lists), 'list')])}")
     for remark in gathered.remarks:
-        print(f"note: {remark}")
+        _say(f"note: {remark}")
     print_problems(imported.problems)
     _print_losses(
         [loss for loss in imported.gathered.losses if loss.changes_answers], "changes what clients get"
@@ -146,6 +199,10 @@ def _print(imported: _Imported, paths: list[Path], directory: Path) -> None:
         print(f"then: exchange-resolver lists update --config {directory / SETTINGS_FILE}")
 
 
+def _say(line: str) -> None:
+    print("\n".join(wrapped(line, terminal_columns(), 6)))
+
+
 def _print_losses(losses: list[Loss], title: str) -> None:
     if not losses:
         return
@@ -153,7 +210,7 @@ def _print_losses(losses: list[Loss], title: str) -> None:
     for loss in losses[:SHOWN_MAX]:
         place = f"{loss.place.file}:{loss.place.line}" if loss.place.line else loss.place.file
         instead = f"  -> {loss.instead}" if loss.instead else ""
-        print(f"  {place}: {loss.key}: {loss.why}{instead}")
+        _say(f"  {place}: {loss.key}: {loss.why}{instead}")
     if len(losses) > SHOWN_MAX:
         print(f"  ... and {len(losses) - SHOWN_MAX:,} more; --json has them all")
 

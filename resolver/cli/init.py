@@ -11,11 +11,12 @@ import asyncio
 import sys
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Final, TypeVar
 
-from resolver.cli.files import EXIT_FINDINGS, EXIT_FINE, BadInput, bad_input
-from resolver.cli.init_advice import advice
+from resolver.cli.files import EXIT_FINDINGS, EXIT_FINE, BadInput, bad_input, print_problems
+from resolver.cli.init_advice import advice, only_here, other_ports, reached_at
 from resolver.cli.init_profiles import (
     BLOCKLIST_FILE,
     ENCRYPTED_SERVERS,
@@ -28,7 +29,7 @@ from resolver.cli.init_profiles import (
 )
 from resolver.cli.new_files import refuse_taken, write_files
 from resolver.cli.upstreams import remark_on
-from resolver.config.settings import Settings
+from resolver.config.settings import Settings, load_settings
 from resolver.config.settingvalues import endpoint_from, network_from
 from resolver.config.upstream_settings import UpstreamSection
 from resolver.config.upstream_values import upstream_from
@@ -41,6 +42,9 @@ from resolver.server.upstream_trial import Tried, try_upstreams
 
 ASKED_MAX: Final = 5
 """How often one question is asked again."""
+
+NONE: Final = "-"
+"""The answer of somebody who gives none."""
 
 T = TypeVar("T")
 
@@ -76,18 +80,32 @@ def make_configuration(
         return bad_input([Problem(str(error.filename or directory), 0, f"{error.strerror}")])
     for path in paths:
         print(f"written: {path}")
-    code = _say_upstreams(tried, remark)
+    _, problems = load_settings(paths[0])
+    print_problems(problems)
+    code = EXIT_FINDINGS if problems else EXIT_FINE
+    code = max(code, _say_upstreams(tried, remark))
     code = max(code, _say_conflicts(machine, answers.listen))
     print()
-    for line in advice(answers.profile.name, own_addresses(machine), gateway(machine)):
+    for line in _advice(machine, answers):
         print(line)
     print(f"\nnext: exchange-resolver doctor --config {paths[0]}")
     print(f"then: exchange-resolver run --config {paths[0]}")
     return code
 
 
+def _advice(machine: Machine, answers: Answers) -> list[str]:
+    endpoints = [endpoint_from(text) for text in answers.listen]
+    listen = [(ip_address(endpoint.address), endpoint.port) for endpoint in endpoints]
+    ports = other_ports(listen)
+    if here := only_here(listen):
+        return [*here, *ports]
+    addresses = reached_at(listen, own_addresses(machine))
+    return [*advice(answers.profile.name, addresses, gateway(machine)), *ports]
+
+
 def _prompt(question: str, default: str) -> str:
-    return input(f"{question} [{default}]: ").strip() or default
+    shown = f" [{default}]" if default != NONE else ""
+    return input(f"{question}{shown}: ").strip() or default
 
 
 def _answers(profile: str | None, ask: Ask | None) -> Answers:
@@ -103,9 +121,9 @@ def _answers(profile: str | None, ask: Ask | None) -> Answers:
     upstreams = _asked(ask, "Whom to ask (URLs)", " ".join(ENCRYPTED_SERVERS), _each(upstream_from))
     networks: Sequence[str] = ()
     if profile == "provider":
-        networks = _asked(ask, "Your customers' networks (empty: private ones)", "-", _networks_from)
+        networks = _asked(ask, "Your customers' networks (empty: private ones)", NONE, _networks_from)
     contact = _asked(
-        ask, "Whom may a blocked person write to (mailto:..., empty: nobody)", "-", _contact_from
+        ask, "Whom may a blocked person write to (mailto:..., empty: nobody)", NONE, _contact_from
     )
     return replace(chosen, listen=listen, upstreams=upstreams, networks=networks, contact=contact)
 
@@ -141,11 +159,11 @@ def _each(read: Callable[[object], object]) -> Callable[[str], list[str]]:
 
 
 def _networks_from(text: str) -> list[str]:
-    return [] if text == "-" else [str(network_from(word.strip(","))) for word in text.split()]
+    return [] if text == NONE else [str(network_from(word.strip(","))) for word in text.split()]
 
 
 def _contact_from(text: str) -> str:
-    if text == "-":
+    if text == NONE:
         return ""
     if len(text) > 100 or not text.isprintable():
         raise ValueError("write one line of 100 characters at most, e.g. mailto:noc@example.net")
@@ -203,5 +221,5 @@ def _say_conflicts(machine: Machine, listen: Sequence[str]) -> int:
         print(f"conflict: {printable(one.said)}")
         print(f"  mend it: {one.remedy}")
     if not found:
-        print(f"ports: {', '.join(listen)} are free")
+        print(f"listen.dns: nobody else has {' or '.join(listen)}")
     return EXIT_FINDINGS if found else EXIT_FINE

@@ -7,13 +7,44 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from ipaddress import IPv4Address, IPv6Address
+from typing import Final
 
 Address = IPv4Address | IPv6Address
+DNS_PORT: Final = 53
 
 
 def advice(profile: str, addresses: Sequence[Address], router: IPv4Address | None) -> list[str]:
-    """Lines for people; `addresses`: those of this machine."""
+    """Lines for people; `addresses`: those at which others reach this machine."""
     return list(_lines(profile, addresses, router))
+
+
+def reached_at(listen: Sequence[tuple[Address, int]], own: Sequence[Address]) -> list[Address]:
+    """The addresses at which others can ask; `own`: those of this machine, for listeners on all of them."""
+    found: list[Address] = []
+    for address, _ in listen:
+        here = [one for one in own if one.version == address.version] if address.is_unspecified else [address]
+        found += [one for one in here if not one.is_loopback and one not in found]
+    return found
+
+
+def only_here(listen: Sequence[tuple[Address, int]]) -> list[str]:
+    """What to say where only this machine can ask; none: others can."""
+    if not all(address.is_loopback for address, _ in listen):
+        return []
+    shown = ", ".join(str(address) for address, _ in listen)
+    return [
+        f"only this machine can ask: listen.dns has {shown}",
+        "for a network write an address of this machine into listen.dns, or 0.0.0.0:53 and [::]:53 for all",
+    ]
+
+
+def other_ports(listen: Sequence[tuple[Address, int]]) -> list[str]:
+    """What to say of ports that no device asks by itself."""
+    ports = sorted({port for _, port in listen if port != DNS_PORT})
+    if not ports:
+        return []
+    shown = ", ".join(map(str, ports))
+    return [f"devices ask port {DNS_PORT}; listen.dns has {shown}: for programs and tests"]
 
 
 def _lines(profile: str, addresses: Sequence[Address], router: IPv4Address | None) -> Iterator[str]:

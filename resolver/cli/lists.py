@@ -15,7 +15,6 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
 from rich.progress import (
     BarColumn,
     DownloadColumn,
@@ -25,8 +24,6 @@ from rich.progress import (
     TimeElapsedColumn,
     TransferSpeedColumn,
 )
-from rich.table import Table
-from rich.text import Text
 
 from resolver.blocklist.downloads import at_their_places, downloaded_lists
 from resolver.blocklist.reader import read_blocklist
@@ -34,6 +31,7 @@ from resolver.blocklist.rules import ListSpec
 from resolver.cli.files import EXIT_FINDINGS, EXIT_FINE, BadInput, bad_input, policy_path
 from resolver.cli.moments import iso_moment
 from resolver.cli.progress import progress_bar
+from resolver.cli.wrapping import print_rows
 from resolver.config.settings import Settings
 from resolver.fetching.download import Job, Means, fetch_list
 from resolver.fetching.outcome import Outcome, Result
@@ -82,7 +80,7 @@ def show_lists(config: Path | None, blocklist: Path | None, *, as_json: bool) ->
     elif not states:
         print("The blocklist has no lists.")
     else:
-        Console(width=None if sys.stdout.isatty() else 200).print(_table(states))
+        print_rows(_HEADERS, list(map(_row, states)), numbers=("SIZE", "NAMES"))
     return EXIT_FINDINGS if any(state.problem for state in states) else EXIT_FINE
 
 
@@ -205,27 +203,13 @@ def _problem_of(spec: ListSpec, notes: Notes, age_s: float) -> str:
     return ""
 
 
-def _table(states: list[ListState]) -> Table:
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    for column in ("LIST", "SOURCE", "AGE"):
-        table.add_column(column, overflow="fold")
-    for column in ("SIZE", "NAMES"):
-        table.add_column(column, justify="right")
-    table.add_column("PROBLEM", overflow="fold")
-    for state in states:
-        size = "-" if state.octets is None else f"{state.octets:,}"
-        names = "-" if state.names is None else f"{state.names:,}"
-        cells = (
-            state.name,
-            state.source,
-            show_age(state.age_s),
-            size,
-            names,
-            printable(state.problem or "-"),
-        )
-        # As text: rich would take brackets in a stranger's words for its markup.
-        table.add_row(*map(Text, cells))
-    return table
+_HEADERS = ("LIST", "SOURCE", "AGE", "SIZE", "NAMES", "PROBLEM")
+
+
+def _row(state: ListState) -> list[str]:
+    size = "-" if state.octets is None else f"{state.octets:,}"
+    names = "-" if state.names is None else f"{state.names:,}"
+    return [state.name, state.source, show_age(state.age_s), size, names, printable(state.problem or "-")]
 
 
 def show_age(age_s: float | None) -> str:

@@ -29,9 +29,15 @@ def refuse_taken(folder: Path, names: Iterable[str], *, force: bool) -> None:
 
 
 def write_files(
-    folder: Path, files: Mapping[str, str], *, force: bool, mode: int = MODE, mode_max: int = 0o777
+    folder: Path,
+    files: Mapping[str, str],
+    *,
+    force: bool,
+    mode: int = MODE,
+    mode_max: int = 0o777,
+    group: int | None = None,
 ) -> list[Path]:
-    """Write the files; `force`: also over those that are there.  Raises BadInput.
+    """Write the files; `force`: also over those that are there.  Raises BadInput.  `group`: they get it.
 
     Each gets `mode` where it is new, else keeps its own within `mode_max`.  None is in its place before all
     are written.
@@ -43,7 +49,7 @@ def write_files(
         with ExitStack() as stack:
             pending: list[tuple[Path, Replacement]] = []
             for name, text in files.items():
-                new = Replacement(folder / name, mode=mode, mode_max=mode_max)
+                new = Replacement(folder / name, mode=mode, mode_max=mode_max, group=group)
                 stack.callback(new.discard)
                 pending.append((folder / name, new))
                 new.file.write(text.encode())

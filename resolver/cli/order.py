@@ -31,6 +31,8 @@ from resolver.cli.files import (
 from resolver.cli.moments import zone_of
 from resolver.cli.order_file import read_order_file
 from resolver.cli.order_text import Report, print_report
+from resolver.cli.waiting import waits_as
+from resolver.config.settings import Settings
 from resolver.config.yamlsource import read_octets
 from resolver.orders.plan import OrderTexts, Plan, Tree, make_plan
 from resolver.orders.platforms import Platforms
@@ -69,6 +71,7 @@ class _Policy:
     blocklist: Blocklist
     tree: Tree
     state_dir: Path | None
+    settings: Settings
 
 
 def import_order(request: Request) -> int:
@@ -92,6 +95,7 @@ def import_order(request: Request) -> int:
             )
             report.remarks += compiled.losses
             report.is_written = True
+            report.waits_as = waits_as(policy.settings, policy.path)
     except BadInput as error:
         return bad_input(error.problems, as_json=request.as_json)
     except OSError as error:
@@ -115,7 +119,7 @@ def _read_policy(request: Request) -> _Policy:
         raise BadInput([problem for problem in problems if has_errors([problem])])
     is_served = request.config is not None or request.blocklist is None
     state_dir = settings.state_dir if is_served else default_state_dir()
-    return _Policy(path, octets, blocklist, tree_of(octets), state_dir)
+    return _Policy(path, octets, blocklist, tree_of(octets), state_dir, settings)
 
 
 def _checked_texts(request: Request, policy: _Policy) -> tuple[OrderTexts, list[str]]:

@@ -7,21 +7,18 @@ from __future__ import annotations
 
 import json
 import sys
-import tempfile
 import time
 from dataclasses import dataclass
 from datetime import tzinfo
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
-from rich.table import Table
-from rich.text import Text
-
 from resolver.blocklist.reader import read_blocklist
 from resolver.blocklist.rules import Blocklist
 from resolver.cli.files import EXIT_FINDINGS, EXIT_FINE, BadInput, bad_input, policy_path
 from resolver.cli.moments import day_or_moment, iso_moment, term_text, zone_of
+from resolver.cli.process import scratch_folder
+from resolver.cli.wrapping import print_rows, terminal_columns, wrapped
 from resolver.orders.listed import ListsOf, lists_of, no_lists
 from resolver.orders.standing import AskState, Standing, State, standings_of
 from resolver.plurals import counted
@@ -57,7 +54,7 @@ def list_orders(config: Path | None, blocklist: Path | None, *, as_json: bool) -
     elif not orders.standings:
         print("The blocklist has no orders.")
     else:
-        Console(width=None if sys.stdout.isatty() else 200).print(_table(orders))
+        print_rows(_HEADERS, [_row(standing, orders) for standing in orders.standings])
     return EXIT_FINDINGS if any(_is_overdue(one, orders.now) for one in orders.standings) else EXIT_FINE
 
 
@@ -93,8 +90,8 @@ def _lists_of(path: Path, found: Blocklist, state_dir: Path) -> ListsOf:
     """What lists do; read only where some list cites an order.  Raises BadInput."""
     if not any(spec.rule.orders for spec in found.lists):
         return no_lists
-    with tempfile.TemporaryDirectory() as folder:
-        image, problems = compile_in_process(path, Path(folder), force=True, state_dir=state_dir)
+    with scratch_folder() as folder:
+        image, problems = compile_in_process(path, folder, force=True, state_dir=state_dir)
         if image is None:
             raise BadInput([problem for problem in problems if has_errors([problem])])
         return lists_of(Image(image))
@@ -161,26 +158,24 @@ def _ask_json(ask: AskState) -> dict[str, Any]:
     }
 
 
-def _table(orders: _Orders) -> Table:
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    for column in ("ORDER", "AUTHORITY", "STATE", "DATES", "DUE", "CITED BY", "ASKS", "NOT ENFORCED"):
-        table.add_column(column, overflow="fold")
-    for standing in orders.standings:
-        order = standing.order
-        cited = counted(len(standing.exchanges), "exchange")
-        cited += f", {counted(len(standing.lists), 'list')}" if standing.lists else ""
-        cells = (
-            f"{order.id}{' (confidential)' if order.is_confidential else ''}",
-            order.authority,
-            standing.when,
-            term_text(order.starts_at, order.ends_at, orders.zone),
-            _due_text(standing, orders),
-            cited,
-            f"{len(order.asks):,}",
-            _reasons_text(standing) or "-",
-        )
-        table.add_row(*(Text(printable(cell)) for cell in cells))
-    return table
+_HEADERS = ("ORDER", "AUTHORITY", "STATE", "DATES", "DUE", "CITED BY", "ASKS", "NOT ENFORCED")
+
+
+def _row(standing: Standing, orders: _Orders) -> list[str]:
+    order = standing.order
+    cited = counted(len(standing.exchanges), "exchange")
+    cited += f", {counted(len(standing.lists), 'list')}" if standing.lists else ""
+    cells = (
+        f"{order.id}{' (confidential)' if order.is_confidential else ''}",
+        order.authority,
+        standing.when,
+        term_text(order.starts_at, order.ends_at, orders.zone),
+        _due_text(standing, orders),
+        cited,
+        f"{len(order.asks):,}",
+        _reasons_text(standing) or "-",
+    )
+    return [printable(cell) for cell in cells]
 
 
 def _due_text(standing: Standing, orders: _Orders) -> str:
@@ -224,9 +219,10 @@ def _print_page(standing: Standing, orders: _Orders) -> None:
             f"{standing.count(State.PENDING):,} when it begins, {standing.count(State.UNENFORCED):,} not",
         ),
     ]
+    columns = terminal_columns()
     for heading, text in facts:
         if text:
-            print(printable(f"{heading:<15}{text}"))
+            print("\n".join(wrapped(printable(f"{heading:<15}{text}"), columns, 15)))
     for state, heading in (
         (State.UNENFORCED, "Not enforced:"),
         (State.PENDING, "When it begins:"),
@@ -238,4 +234,4 @@ def _print_page(standing: Standing, orders: _Orders) -> None:
         for ask in asks:
             by = f" ({ask.exchange})" if ask.exchange and state is not State.UNENFORCED else ""
             reason = f"  {ask.reason.value}: {ask.why}" if ask.reason else ""
-            print(printable(f"  {ask.ask}{by}{reason}"))
+            print("\n".join(wrapped(printable(f"  {ask.ask}{by}{reason}"), columns, 6)))

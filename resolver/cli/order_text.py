@@ -11,6 +11,8 @@ from datetime import tzinfo
 from typing import Any
 
 from resolver.cli.moments import term_text
+from resolver.cli.waiting import waits_json, waits_lines
+from resolver.cli.wrapping import terminal_columns, wrapped
 from resolver.orders.plan import OrderTexts, Plan
 from resolver.orders.proposal import NotTaken, Proposal
 from resolver.orders.reach import Reason
@@ -44,6 +46,8 @@ class Report:
     is_changed: bool = False
     """The blocklist would be another."""
     is_written: bool = False
+    waits_as: str | None = None
+    """Written, it waits for a second person under this id."""
 
     def as_json(self) -> dict[str, Any]:
         """For `--json`."""
@@ -80,13 +84,17 @@ class Report:
             "remarks": self.remarks,
             "changed": self.is_changed,
             "written": self.is_written,
+            "waits": waits_json(self.waits_as),
         }
 
 
 def print_report(report: Report) -> None:
     """Print it on standard output."""
-    for line in _lines(report):
-        print(printable(line))
+    columns = terminal_columns()
+    for line in map(printable, _lines(report)):
+        # What belongs to a line stands under it.
+        indent = len(line) - len(line.lstrip()) + 4
+        print("\n".join(wrapped(line, columns, indent)))
 
 
 def _lines(report: Report) -> Iterator[str]:
@@ -144,7 +152,10 @@ def _end(report: Report) -> Iterator[str]:
     yield f"Of {len(standing.asks):,} that the order asks for: {', '.join(counts) or 'none'}" + (
         "" if report.is_written else " (as it would be)"
     )
-    if report.is_written:
+    if report.waits_as is not None:
+        yield f"Written to {report.blocklist}."
+        yield from waits_lines(report.waits_as)
+    elif report.is_written:
         yield f"Written to {report.blocklist}; a running server loads it within seconds."
         yield f"Then: exchange-resolver order show {report.texts.id}"
     elif report.is_changed:

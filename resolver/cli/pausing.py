@@ -9,38 +9,63 @@ import json
 import sys
 import time
 from pathlib import Path
+from typing import NamedTuple
 
-from resolver.changing.pausing import pause_filtering, read_duration_s, resume_filtering
+from resolver.changing.blocklist import Author, Place
+from resolver.changing.doing import do
+from resolver.changing.pausing import read_duration_s, resume_filtering
 from resolver.changing.refusal import Refused
 from resolver.cli.files import EXIT_BAD_INPUT, EXIT_FINE, BadInput, bad_input, read_settings
+from resolver.cli.waiting import waits_json, waits_lines
 from resolver.clock import boot_moment
 from resolver.moments import iso_moment
+from resolver.problems import printable
 from resolver.publishing.approvals import current_user
 
 SOON = "a running server does it within seconds"
 
 
-def pause(length: str, reason: str, config: Path | None, *, including_orders: bool, as_json: bool) -> int:
+class Wanted(NamedTuple):
+    """A pause that is asked for on the command line."""
+
+    length: str
+    reason: str
+    including_orders: bool = False
+    force: bool = False
+    """Without a second person, where two are needed."""
+
+
+def pause(wanted: Wanted, config: Path | None, *, as_json: bool) -> int:
     """Ask for a pause; the exit code."""
     try:
-        for_s = read_duration_s(length)
         settings, _ = read_settings(config)
-        asked = pause_filtering(
-            settings.state_dir,
-            current_user(),
-            for_s,
-            reason,
-            including_orders=including_orders,
-            wall=time.time(),
-            boot=boot_moment(),
-        )
+        place = Place(settings.blocklist, settings.state_dir, settings.http.changes == "two-person")
+        asked = {
+            "for_s": read_duration_s(wanted.length),
+            "reason": wanted.reason,
+            "including_orders": wanted.including_orders,
+            "alone_here": wanted.force,
+        }
+        done = do(place, Author(current_user(), may_approve=True), "pause", asked)
     except (BadInput, Refused) as error:
         return refused(error, "pause", as_json=as_json)
     if as_json:
-        print(json.dumps({"until": iso_moment(asked.until), "including_orders": including_orders}))
-    else:
-        print(f"filtering is paused until {iso_moment(asked.until)}: {asked.scope()}; {SOON}")
-        print("'exchange-resolver resume' ends it before that")
+        told = {**done, "including_orders": wanted.including_orders, "waits": waits_json(done["proposal"])}
+        print(json.dumps(told, ensure_ascii=False))
+        return EXIT_FINE
+    if done["state"] == "proposed":
+        print("\n".join(map(printable, done["words"].splitlines())))
+        for warning in done["warnings"]:
+            print(printable(f"note: {warning}"), file=sys.stderr)
+        for line in waits_lines(done["proposal"]):
+            print(line)
+        return EXIT_FINE
+    orders = (
+        ", orders of authorities included" if wanted.including_orders else " but what authorities ordered"
+    )
+    print(f"filtering is paused until {done['until']}: everything{orders}; {SOON}")
+    print("where it cannot, the pause is refused for good, and log and /readyz say so")
+    print("'exchange-resolver resume' ends it before that")
     return EXIT_FINE
 
 

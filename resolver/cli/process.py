@@ -12,15 +12,15 @@ from __future__ import annotations
 import contextlib
 import io
 import os
-import shutil
 import signal
 import sys
-import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
 from types import FrameType
 from typing import Any, TextIO
+
+from resolver.scratch import Scratch
 
 REPEAT_S = 2.0
 """A signal so soon after another is the same impatience: cleaning up goes on."""
@@ -69,16 +69,16 @@ def handle_signals() -> None:
 
 @contextlib.contextmanager
 def scratch_folder() -> Iterator[Path]:
-    """A temporary folder that is gone afterwards, whatever happens but a kill -9.  Raises OSError."""
-    folder: Path | None = None
+    """A temporary folder that is gone afterwards; after a kill -9 with the next one.  Raises OSError."""
+    made: Scratch | None = None
     try:
         with _signals.held():
-            folder = Path(tempfile.mkdtemp(prefix="exchange-resolver-"))
-        yield folder
+            made = Scratch()
+        yield made.path
     finally:
         with _signals.held():
-            if folder is not None:
-                shutil.rmtree(folder, ignore_errors=True)
+            if made is not None:
+                made.remove()
 
 
 def outlive_readers() -> None:

@@ -73,7 +73,10 @@ def write_report(request: Request) -> int:
             octets = rendered(report, _format(request), texts, sources.zone, signing)
         _write(octets, request.output, key)
         for remark in remarks:
-            print(printable(f"warning: the report says that this is missing: {remark}"), file=sys.stderr)
+            print(
+                printable(f"warning: something is missing in the report, and it says so: {remark}"),
+                file=sys.stderr,
+            )
     except (BadInput, SourcesRefused) as error:
         return bad_input(error.problems)
     return EXIT_FINE

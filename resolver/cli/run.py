@@ -37,6 +37,7 @@ from resolver.identity import become_owner_of
 from resolver.listeners.inheritance import adopted
 from resolver.observe.log import LogWriter, json_line, set_up_logging
 from resolver.plane import THREADS
+from resolver.scratch import remove_left
 from resolver.server.changeover import Arrival
 from resolver.server.engine import Choice, NoSuchEngine, choose_engine
 from resolver.server.predecessor import TakeoverFailed, find_predecessor
@@ -71,6 +72,7 @@ def run_server(config: Path | None, *, take_over: bool = False) -> int:
     except OSError as error:
         _say(settings, "error", [f"state_dir: {error.strerror}"])
         return EXIT_BAD_INPUT
+    remove_left()
     writer = set_up_logging(settings.log.level, settings.log.format)
     try:
         arrival = _arrive(settings, take_over=take_over)

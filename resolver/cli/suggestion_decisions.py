@@ -14,6 +14,7 @@ from resolver.blocklist.conflicts import entry_text
 from resolver.cli.edit import check_and_write, edited
 from resolver.cli.files import EXIT_FINE, BadInput, bad_input
 from resolver.cli.suggestions import Desk, decided_words, decision_json, read_desk
+from resolver.cli.waiting import waits_as, waits_json, waits_lines
 from resolver.orders.plan import AddDomains
 from resolver.policy.verdict import PolicyRule
 from resolver.problems import Problem, printable, show
@@ -70,9 +71,10 @@ def accept_suggestion(
         ]
     except (BadInput, OSError) as error:
         return _failed(error, as_json=as_json)
+    waits = waits_as(desk.settings, desk.path)
     done = f"{with_unicode(text)} is now among the domains of {rule.id}, in {desk.path}"
-    _tell(done, wire, decision, remarks, as_json=as_json)
-    if not as_json:
+    _tell(done, wire, decision, remarks, as_json=as_json, waits=waits)
+    if waits is None and not as_json:
         print("a running server loads it within seconds; then 'exchange-resolver history' lists it")
     return EXIT_FINE
 
@@ -115,18 +117,29 @@ def _failed(error: BadInput | OSError, *, as_json: bool) -> int:
     return bad_input([Problem(str(error.filename), 0, str(error.strerror))], as_json=as_json)
 
 
-def _tell(done: str, name: bytes, decision: Decision, remarks: list[str], *, as_json: bool) -> None:
+def _tell(
+    done: str,
+    name: bytes,
+    decision: Decision,
+    remarks: list[str],
+    *,
+    as_json: bool,
+    waits: str | None = None,
+) -> None:
     if as_json:
         fields: dict[str, Any] = {
             "name": name_to_text(name),
             **decision_json(decision),
             "remarks": remarks,
+            "waits": waits_json(waits),
         }
         print(json.dumps(fields, indent=2, ensure_ascii=False))
         return
     print(printable(done))
     for remark in remarks:
         print(printable(f"note: {remark}"))
+    for line in [] if waits is None else waits_lines(waits):
+        print(line)
 
 
 def _name(text: str) -> bytes:

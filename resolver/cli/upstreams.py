@@ -7,25 +7,22 @@ from __future__ import annotations
 
 import asyncio
 import json
-import sys
 import time
 from pathlib import Path
 from typing import Any, Final
-
-from rich.console import Console
-from rich.table import Table
-from rich.text import Text
 
 from resolver.cli.files import (
     EXIT_FINDINGS,
     EXIT_FINE,
     BadInput,
     bad_input,
+    has_default_settings,
     print_problems,
     problems_as_json,
     read_settings,
 )
 from resolver.cli.moments import iso_moment
+from resolver.cli.wrapping import print_rows
 from resolver.config.settings import Settings, UpstreamServer
 from resolver.config.upstream_values import upstream_from
 from resolver.problems import Problem, printable
@@ -40,7 +37,11 @@ NAMES_SHOWN_MAX: Final = 3
 def run_upstreams_test(config: Path | None, urls: list[str], *, as_json: bool) -> int:
     """Try the upstreams of the settings, or those of `urls`; 1 when one has a problem."""
     try:
-        settings, problems = read_settings(config)
+        if urls and config is None and not has_default_settings():
+            # Somebody looks for upstreams before there are settings.
+            settings, problems = Settings(), list[Problem]()
+        else:
+            settings, problems = read_settings(config)
         if urls:
             settings = _with_servers(settings, urls)
         problems = [problem for problem in problems if "upstreams." in problem.message]
@@ -55,7 +56,7 @@ def run_upstreams_test(config: Path | None, urls: list[str], *, as_json: bool) -
         print(json.dumps({"upstreams": shown, "problems": problems_as_json(problems)}, indent=2))
     else:
         print_problems([] if urls else problems)
-        Console(width=None if sys.stdout.isatty() else 200).print(_table(tried, now))
+        print_rows(_HEADERS, [_row(one, now) for one in tried], numbers=_TIME_HEADERS)
     return EXIT_FINDINGS if any(remark_on(one, now) for one in tried) else EXIT_FINE
 
 
@@ -79,25 +80,20 @@ def _with_servers(settings: Settings, urls: list[str]) -> Settings:
     return settings.model_copy(update={"upstreams": upstreams})
 
 
-def _table(tried: list[Tried], now: float) -> Table:
-    table = Table(box=None, pad_edge=False)
-    table.add_column("UPSTREAM", overflow="fold")
-    for title in ("CONNECT", "HANDSHAKE", "FIRST", "WARM"):
-        table.add_column(title, justify="right")
-    for title in ("TLS", "CERTIFICATE", "UNTIL", "REMARK"):
-        table.add_column(title, overflow="fold")
-    for one in tried:
-        certificate = one.certificate
-        remark = remark_on(one, now)
-        table.add_row(
-            Text(one.upstream.name),
-            *(_ms(time_s) for time_s in (one.connect_s, one.handshake_s, one.first_s, one.warm_s)),
-            one.tls,
-            Text("" if certificate is None else _names(certificate.names)),
-            "" if certificate is None else (iso_moment(certificate.until) or "")[:10],
-            Text(remark or "fine", style="red" if remark else ""),
-        )
-    return table
+_TIME_HEADERS = ("CONNECT", "HANDSHAKE", "FIRST", "WARM")
+_HEADERS = ("UPSTREAM", *_TIME_HEADERS, "TLS", "CERTIFICATE", "UNTIL", "REMARK")
+
+
+def _row(one: Tried, now: float) -> list[str]:
+    certificate = one.certificate
+    return [
+        one.upstream.name,
+        *(_ms(time_s) for time_s in (one.connect_s, one.handshake_s, one.first_s, one.warm_s)),
+        one.tls,
+        "" if certificate is None else _names(certificate.names),
+        "" if certificate is None else (iso_moment(certificate.until) or "")[:10],
+        remark_on(one, now) or "fine",
+    ]
 
 
 def _ms(time_s: float | None) -> str:

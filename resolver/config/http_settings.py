@@ -37,8 +37,8 @@ class Http(Section):
     )
     changes: Literal["direct", "two-person"] = setting(
         "direct",
-        "How edits of the blocklist come into force: direct, at once; two-person, when the owner of another "
-        "token has approved them.",
+        "How edits of the blocklist, and pauses, come into force: direct, at once; two-person, when the "
+        "owner of another token has approved them.",
     )
     tls: CertificatePair | None = setting(
         None,

@@ -13,12 +13,20 @@ from pathlib import Path
 from typing import Any, Final
 
 from resolver.doctor.finding import Finding, fine
+from resolver.plurals import counted
 from resolver.problems import Problem, printable
 
 SECRET_BITS: Final = stat.S_IRWXO | stat.S_IWGRP
 """Modes that a file with a secret must not have: others must not read it, the group not write it."""
 READY_PATH: Final = "/readyz"
 PROBLEMS_SHOWN_MAX: Final = 5
+
+
+_FINE: Final = {
+    "settings": "every setting can be used",
+    "paths": "the files and folders that the settings name are there and can be used",
+    "policy": "the blocklist can be loaded",
+}
 
 
 def check_written(check: str, problems: Iterable[Problem], command: str) -> list[Finding]:
@@ -31,7 +39,7 @@ def check_written(check: str, problems: Iterable[Problem], command: str) -> list
     if len(problems) > PROBLEMS_SHOWN_MAX:
         what = f"{len(problems) - PROBLEMS_SHOWN_MAX:,} more problems"
         found.append(Finding(check, "warning", what, command))
-    return found or fine(check, "nothing is wrong with what is written")
+    return found or fine(check, _FINE.get(check, "nothing is wrong"))
 
 
 def check_secrets(secrets: Iterable[Path]) -> list[Finding]:
@@ -48,7 +56,8 @@ def check_secrets(secrets: Iterable[Path]) -> list[Finding]:
         if mode & SECRET_BITS:
             what = f"{printable(str(path))} holds a secret, and others may read or change it"
             found.append(Finding("permissions", "error", what, f"chmod 600 {path}"))
-    return found or fine("permissions", f"{count} files with secrets are their owner's alone")
+    said = f"{counted(count, 'file')} with secrets: only owner and group can read" if count else "no secrets"
+    return found or fine("permissions", said)
 
 
 def check_state_dir(folder: Path, euid: int) -> list[Finding]:
@@ -70,7 +79,7 @@ def check_state_dir(folder: Path, euid: int) -> list[Finding]:
     if euid not in (0, status.st_uid):
         what = f"{folder} belongs to user {status.st_uid}, so not all of it can be looked at"
         found.append(Finding("state", "unknown", what, "sudo exchange-resolver doctor"))
-    return found or fine("state", f"{folder} is its owner's")
+    return found or fine("state", f"nobody but its owner can write to {folder}")
 
 
 def check_lists(states: Iterable[tuple[str, str]]) -> list[Finding]:
@@ -81,13 +90,15 @@ def check_lists(states: Iterable[tuple[str, str]]) -> list[Finding]:
         for name, problem in states
         if problem
     ]
-    return found or fine("lists", f"{len(states)} lists are fresh")
+    return found or fine(
+        "lists", f"{counted(len(states), 'list')}, all fresh" if states else "there are none"
+    )
 
 
 def check_engine(wanted: str, engine: str, why: str) -> list[Finding]:
     """Which engine will serve, and why not the fast one."""
     if engine == "native" or wanted == "python":
-        return fine("engine", f"engine: {engine}")
+        return fine("engine", f"the {engine} engine serves")
     what = f"the Python engine serves, several times slower: {why}"
     return [Finding("engine", "warning", what, "pip install --upgrade exchange-resolver   # or: make engine")]
 
@@ -128,20 +139,32 @@ def check_server(status: int | None, body: str, url: str) -> list[Finding]:
         return fine("server", "the running server is ready")
     level = "error" if status != 200 else "warning"
     return [
-        Finding("server", level, f"the running server says: {remark}", f"curl -s {url}")  # type: ignore[arg-type]
-        for remark in (remarks or [f"status {status}"])
+        Finding("server", level, f"the running server says: {said}", _MENDS.get(name, f"curl -s {url}"))  # type: ignore[arg-type]
+        for name, said in (remarks or [("", f"status {status}")])
     ]
 
 
-def _remarks(document: object) -> list[str]:
-    """Whatever the page says is not as it should be."""
+_MENDS: Final = {
+    "filtering": "exchange-resolver resume",
+    "policy": "exchange-resolver check",
+    "certificates": "exchange-resolver check",
+    "upstreams": "exchange-resolver upstreams test",
+    "lists": "exchange-resolver lists update",
+    "audit": "exchange-resolver audit",
+    "clock": "timedatectl set-ntp true && timedatectl timesync-status",
+}
+"""A remark of the page -> the command that mends it, or says what to mend."""
+
+
+def _remarks(document: object) -> list[tuple[str, str]]:
+    """Whatever the page says is not as it should be: the remark's name, and all of it."""
     if not isinstance(document, Mapping):
         return []
-    found: list[str] = []
+    found: list[tuple[str, str]] = []
     for key in ("problems", "remarks", "reasons"):
         value = document.get(key)
         if isinstance(value, Mapping):
-            found += [f"{name}: {text}" for name, text in value.items() if text]
+            found += [(str(name), f"{name}: {text}") for name, text in value.items() if text]
         elif isinstance(value, list):
-            found += [str(one) for one in value]
-    return [printable(text)[:300] for text in found]
+            found += [("", str(one)) for one in value]
+    return [(name, printable(text)[:300]) for name, text in found]

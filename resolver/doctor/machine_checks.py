@@ -59,9 +59,7 @@ def check_ports(
             f"sysctl -w net.ipv4.ip_unprivileged_port_start={privileged[0]}"
         )
         found.append(Finding("ports", "warning", what, remedy))
-    return found or fine(
-        "ports", "the addresses of listen are free" if not is_running else "this server has them"
-    )
+    return found or fine("ports", f"the addresses of listen are {'its own' if is_running else 'free'}")
 
 
 def _may_bind(machine: Machine) -> bool:

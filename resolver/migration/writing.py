@@ -6,7 +6,7 @@ Knows: the forms of these files.  Does not know: products, where files go.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -16,6 +16,7 @@ from resolver.migration.patterns import filter_line
 from resolver.policy.verdict import RuleForm
 from resolver.problems import printable
 
+STATE_DIR: Final = "state"
 SETTINGS_FILE: Final = "resolver.yaml"
 BLOCKLIST_FILE: Final = "blocklist.yaml"
 NAMES_FILE: Final = "own-names.txt"
@@ -50,8 +51,11 @@ class Written:
     places: Places
 
 
-def write(gathered: Gathered, *, state_dir: str = "state") -> Written:
-    """All files; paths in them are relative to their folder."""
+def write(gathered: Gathered, *, state_dir: str = STATE_DIR, catalogue: str = "") -> Written:
+    """All files; paths in them are relative to their folder.
+
+    `catalogue`: the text of a blocklist, whose exchanges are put in besides; empty: none are.
+    """
     places: Places = {}
     files = {SETTINGS_FILE: _settings(gathered, state_dir)}
     names = [*_sources(gathered.blocked), *_sources(gathered.excepted)]
@@ -63,7 +67,7 @@ def write(gathered: Gathered, *, state_dir: str = "state") -> Written:
         files[REFUSED_FILE] = _filters(refused, REFUSED_FILE, places, "Names that are answered with REFUSED")
     if gathered.answers:
         files[ANSWERS_FILE] = _zone(gathered, places)
-    files[BLOCKLIST_FILE] = _blocklist(gathered, files, places)
+    files[BLOCKLIST_FILE] = _blocklist(gathered, files, places, _exchanges_in(catalogue))
     return Written(files, places)
 
 
@@ -87,8 +91,20 @@ def _settings(gathered: Gathered, state_dir: str) -> str:
     return commented_with(values, head=head)
 
 
-def _blocklist(gathered: Gathered, files: Mapping[str, str], places: Places) -> str:
-    lines = list(_blocklist_lines(gathered, files))
+def _exchanges_in(catalogue: str) -> list[str]:
+    """The lines below `exchanges:`, comments kept.  Each exchange cites `ORDER`, which stands in the file."""
+    found: list[str] = []
+    is_inside = False
+    for line in catalogue.split("\n"):
+        if line[:1].strip():
+            is_inside = line.startswith("exchanges:")
+        elif is_inside and line:
+            found.append(line)
+    return found
+
+
+def _blocklist(gathered: Gathered, files: Mapping[str, str], places: Places, catalogue: Sequence[str]) -> str:
+    lines = list(_blocklist_lines(gathered, files, catalogue))
     rules = {
         f"{indent}- {flow(source.rule.text)}": source
         for tier, indent in ((gathered.firmly, _FIRMLY_INDENT), (gathered.let_through, _ALLOW_INDENT))
@@ -100,8 +116,9 @@ def _blocklist(gathered: Gathered, files: Mapping[str, str], places: Places) -> 
     return "\n".join(lines) + "\n"
 
 
-def _blocklist_lines(gathered: Gathered, files: Mapping[str, str]) -> Iterator[str]:
+def _blocklist_lines(gathered: Gathered, files: Mapping[str, str], catalogue: Sequence[str]) -> Iterator[str]:
     product = gathered.product
+    title = "Example: replace with your own basis" if catalogue else f"Names blocked before in {product}"
     yield f"# The policy of this resolver, taken over from {product} by `exchange-resolver import-config`."
     yield "#"
     yield (
@@ -119,19 +136,18 @@ def _blocklist_lines(gathered: Gathered, files: Mapping[str, str]) -> Iterator[s
     yield "orders:"
     yield f"  {ORDER}:"
     yield "    authority: The operator of this network"
-    yield f"    title: {flow(f'Names blocked before in {product}')}"
+    yield f"    title: {flow(title)}"
     yield "    imposed_by: house"
     yield ""
+    yield "exchanges:" if gathered.firmly or catalogue else "exchanges: {}"
     if gathered.firmly:
-        yield "exchanges:"
         yield "  own-names:"
         yield "    name: Names blocked whatever lists allow"
         yield "    category: other"
         yield f"    order: {ORDER}"
         yield "    domains:"
         yield from _entries(gathered.firmly, _FIRMLY_INDENT)
-    else:
-        yield "exchanges: {}"
+    yield from catalogue
     yield ""
     yield "# Exceptions: they come before every list below."
     yield from _named("allow", gathered.let_through)

@@ -44,6 +44,8 @@ class HealthFacts:
     """Condition that does not hold -> why; empty: ready."""
     remarks: Mapping[str, str] = field(default_factory=dict)
     """Topic, one of `REMARK_TOPICS` -> what a person should know although the server is ready."""
+    outside: Mapping[str, str] = field(default_factory=dict)
+    """Topic -> what strangers are told in the place of its remark."""
 
     @property
     def is_ready(self) -> bool:
@@ -101,6 +103,8 @@ class ReloadFacts:
     last_attempt: float = 0.0
     serves_last_good: bool = False
     """Whether the blocklist as it stands is not in force because it could not be loaded."""
+    waits_for_second: bool = False
+    """Whether it is not in force because a second person has yet to approve it."""
 
 
 CLOCK_DOUBTS: Final = ("ahead", "behind")

@@ -152,6 +152,11 @@ METRICS: Final = (
         lambda facts: facts.reloads.serves_last_good,
     ),
     gauge(
+        "resolver_blocklist_edit_waits",
+        "1 while the blocklist as it stands waits for a second person's approval, and is in order, else 0.",
+        lambda facts: facts.reloads.waits_for_second,
+    ),
+    gauge(
         "resolver_blocklist_expiring_exchanges",
         "Exchanges in force whose until comes within 30 days.",
         lambda facts: facts.expiring,

@@ -121,6 +121,11 @@ KINDS: Final[dict[str, Kind]] = {
         "Somebody has paused filtering",
         "It goes on by itself; `exchange-resolver resume` ends the pause before.",
     ),
+    "edit_waits": Kind(
+        "warning",
+        "An edit of the blocklist waits for a second person",
+        "Approve it, or take it back in the file; `exchange-resolver proposals` shows it.",
+    ),
     "exchanges_expire": Kind(
         "warning",
         "Exchanges in force end within 30 days",

@@ -97,6 +97,8 @@ def _policy(facts: Facts, wall: float) -> Iterator[Wrong]:
     remarks = facts.health.remarks
     if facts.reloads.serves_last_good:
         yield Wrong("policy_not_in_force", remarks.get("policy", "the last good one serves on"))
+    if facts.reloads.waits_for_second:
+        yield Wrong("edit_waits", remarks.get("policy", "what was approved last serves on"))
     if facts.paused_until:
         yield Wrong("filtering_paused", remarks.get("filtering", f"until {iso_moment(facts.paused_until)}"))
     elif facts.policy.generation and facts.policy.is_empty:

@@ -43,6 +43,8 @@ class AskState:
     reason: Reason | None = None
     """Why it is not enforced."""
     why: str = ""
+    is_beyond_dns: bool = False
+    """Whether it is no name that a rule could block: a page on a platform of many, an app, mail, a number."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,7 +122,14 @@ class Standings:
         if best is not None:
             return best
         if address.reason is not None:
-            return AskState(ask, State.UNENFORCED, reason=address.reason, why=address.why + _hint(address))
+            why = address.why + _hint(address)
+            return AskState(
+                ask,
+                State.UNENFORCED,
+                reason=address.reason,
+                why=why,
+                is_beyond_dns=_is_beyond_dns(address.reason, has_path=address.has_path),
+            )
         return found[0]
 
     def _of_host(self, ask: str, owner: bytes, order: Order, now: float, when: str) -> AskState:
@@ -229,6 +238,14 @@ def _idle(rule: PolicyRule, now: float) -> str:
     if phase.starts_at is not None and now < phase.starts_at:
         return "not in force yet"
     return "no longer in force"
+
+
+def _is_beyond_dns(reason: Reason, *, has_path: bool) -> bool:
+    """Whether no rule could do it.  A whole platform could be blocked, by force: somebody decides that."""
+    return reason in _NO_NAMES or (reason is Reason.SHARED_PLATFORM and has_path)
+
+
+_NO_NAMES = frozenset((Reason.ADDRESS_ONLY, Reason.MAIL_ADDRESS, Reason.NOT_DNS))
 
 
 def _hint(address: Address) -> str:

@@ -43,6 +43,8 @@ class Address:
     """Names that were probably meant; none of them is ever taken unasked."""
     note: str = ""
     """What is worth knowing of one that is taken."""
+    has_path: bool = False
+    """Whether it is about a page of its host."""
 
     @property
     def host(self) -> str:
@@ -195,7 +197,8 @@ def _read_url(address: Address, rest: str, *, is_url: bool, is_listed: bool) -> 
     port = _PORT.search(host)
     if port:
         host = host[: port.start()]
-    found = _read_host(address, host, has_path=path.strip("/") != "", is_sure=is_url or is_listed)
+    address = replace(address, has_path=path.strip("/") != "")
+    found = _read_host(address, host, is_sure=is_url or is_listed)
     if found is None or found.reason is not None:
         return found
     if at and user:
@@ -205,7 +208,7 @@ def _read_url(address: Address, rest: str, *, is_url: bool, is_listed: bool) -> 
     return replace(found, note=note)
 
 
-def _read_host(address: Address, host: str, *, has_path: bool, is_sure: bool) -> Address | None:
+def _read_host(address: Address, host: str, *, is_sure: bool) -> Address | None:
     form = RuleForm.SUBTREE
     if host.startswith("*."):
         form, host = RuleForm.BELOW, host[2:]
@@ -239,10 +242,10 @@ def _read_host(address: Address, host: str, *, has_path: bool, is_sure: bool) ->
             address, reason=Reason.INVALID, why=f"is no domain name: {error}", suggestions=suggestions
         )
     address = replace(address, owner=owner, form=form)
-    return _judged(address, has_path=has_path, is_sure=is_sure)
+    return _judged(address, is_sure=is_sure)
 
 
-def _judged(address: Address, *, has_path: bool, is_sure: bool) -> Address | None:
+def _judged(address: Address, *, is_sure: bool) -> Address | None:
     """What speaks against a well-formed host."""
     text = address.host
     labels = text.split(".")
@@ -256,7 +259,7 @@ def _judged(address: Address, *, has_path: bool, is_sure: bool) -> Address | Non
         suggestions = (".".join([*labels[:-1], near]),) if near else ()
         why = f"there is no top-level domain {show(labels[-1])}"
         return replace(address, owner=b"", reason=Reason.UNKNOWN_TOP_LEVEL, why=why, suggestions=suggestions)
-    form, reason, why = reach_of(address.owner, address.form, has_path=has_path)
+    form, reason, why = reach_of(address.owner, address.form, has_path=address.has_path)
     if reason is not None:
         return replace(address, reason=reason, why=why)
     address = replace(address, form=form)

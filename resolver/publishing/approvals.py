@@ -38,13 +38,25 @@ REASON_CHARS_MAX = 500
 WHO_CHARS_MAX = 100
 
 
+SERIAL_LOST = -2
+"""Of what serves while the note of it is damaged or gone."""
+
+
 class Served(NamedTuple):
     """What serves, as far as approvals are concerned."""
 
     serial: int
-    """Rises with each change of what people edit; 0: an older program has noted what serves."""
+    """Rises with each change of what people edit; 0: an older program has noted what serves.
+
+    `SERIAL_LOST`: the note of it is damaged."""
     granted: tuple[str, ...] = ()
     """`id` of the approvals that what serves was loaded by."""
+    content: str = ""
+    """Where the serial is lost: `content_hash` of what the history has last; empty: nobody knows."""
+    blocklist: str = ""
+    """The same of the blocklist's SHA-256."""
+    since: float = 0.0
+    """The same of when that came into force (Unix seconds)."""
 
 
 class HashedFile(Protocol):
@@ -99,7 +111,14 @@ class Approval:
         """Whether nothing else has served since it was given, or since it came into force."""
         if not self.is_seconded or served is None or not served.serial:
             return True
+        if served.serial == SERIAL_LOST:
+            # Whoever damages the note must not bring old approvals back.
+            is_of_this_time = self.serial == SERIAL_LOST and self.at >= served.since
+            return is_of_this_time or self.content == served.content or self._forces(served.blocklist)
         return self.serial == served.serial or self.id in served.granted
+
+    def _forces(self, blocklist: str) -> bool:
+        return self.is_forced and bool(blocklist) and self.blocklist == blocklist
 
 
 def approvals_path(state_dir: Path) -> Path:
@@ -143,7 +162,7 @@ def approvals_of(
 ) -> tuple[list[Approval], list[Approval]]:
     """Those for these files, the blocklist first, that count, and those that do not any more; oldest first.
 
-    `served`: what serves now; None: that is not known, and all of them count.
+    `served`: what serves now; None: nothing has served yet, and all of them count.
     """
     content = content_hash(inputs)
     blocklist = inputs[0].sha256

@@ -69,7 +69,7 @@ from resolver.publishing.list_rules import AddedList, add_list
 from resolver.publishing.register_checks import check_problems, take_checks
 from resolver.publishing.register_rules import FileChanged, RegisterFile, RegisterRules
 from resolver.publishing.register_store import lost_records
-from resolver.publishing.second_person import waits_for_second
+from resolver.publishing.second_person import served_now, waits_for_second
 from resolver.publishing.served_text import TextLost, served_text
 
 LOST_RECORDS_MAX = 100
@@ -168,7 +168,7 @@ def _compile_octets(task: _Task, compiled: Compiled, on_step: OnStep) -> None:
     compiled.has_objections_to_blocklist = any(problem.forcible for problem in forced_problems)
     is_approved = force
     if state_dir is not None and not has_errors(compiled.problems):
-        given, lapsed = approvals_of(state_dir, own := compiled.own_inputs, ImageStore(state_dir).served())
+        given, lapsed = approvals_of(state_dir, own := compiled.own_inputs, served_now(state_dir))
         compiled.approval = decisive(given)
         compiled.granted = [approval.id for approval in given if approval.is_seconded]
         is_approved = force or any(approval.is_forced for approval in given)

@@ -27,7 +27,7 @@ from resolver.durable import remove_leftovers, replace_file
 from resolver.identity import as_owner_of
 from resolver.policy.image import Image, ImageUnusable, read_meta
 from resolver.portions import open_regular, read_portion
-from resolver.publishing.approvals import Served, content_hash
+from resolver.publishing.approvals import Served, content_hash, read_approvals
 from resolver.publishing.compiled import (
     IMAGE_SUFFIX,
     PAUSED_SUFFIX,
@@ -84,7 +84,8 @@ class LastGood:
 def serial_after(before: LastGood | None, state_dir: Path, inputs: tuple[InputFile, ...]) -> int:
     """The serial of what these files are made to, `before` being what served before it."""
     if before is None:
-        return 1
+        # Above all that were: the note may have been lost, and no approval from before it counts by chance.
+        return max(1, 1 + max((approval.serial for approval in read_approvals(state_dir)), default=0))
     was, becomes = (content_hash(edited_files(state_dir, files)) for files in (before.inputs, inputs))
     return max(1, before.serial + (was != becomes))
 
@@ -129,15 +130,6 @@ class ImageStore:
             )
         except (OSError, ValueError, KeyError, TypeError):
             return None
-
-    def served(self) -> Served | None:
-        """What serves, for approvals; None: there is no note.  Root looks as the folder's owner."""
-        try:
-            with as_owner_of(self._state_dir) as folder:
-                note = ImageStore(folder).last_good()
-        except OSError:
-            return None
-        return None if note is None else note.served
 
     def list_sizes(self) -> dict[str, int]:
         """How many names each list had in the policy that served last; empty when that is unknown.

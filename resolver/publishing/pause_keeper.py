@@ -1,7 +1,9 @@
 """What the publisher knows of a pause: which one counts now, and the image to judge by while it does.
 
 Knows: the event loop, `pause.json`, what is logged of a pause.  Does not know: tables, when it is asked.
-Whatever fails here leaves everything filtered, and is said in `remark`.
+Whatever fails here leaves everything filtered, and is said in `remark`.  A pause that cannot be carried out
+when it is asked for is over for good, in its file, too: whoever was told that it is refused must not find the
+network open an hour later, when there is room again.
 """
 
 from __future__ import annotations
@@ -9,19 +11,30 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from resolver.clock import BootMoment
 from resolver.moments import iso_moment
 from resolver.policy.image import Image, ImageUnusable
+from resolver.publishing.approvals import REASON_CHARS_MAX
 from resolver.publishing.image_store import Stamp, open_image, stamps_of
 from resolver.publishing.paused_image import CannotPause, Opened, paused_path, write_paused
 from resolver.publishing.paused_serving import Paused
-from resolver.publishing.pausing import Pause, PauseUnusable, pause_path, read_pause
+from resolver.publishing.pausing import (
+    Ended,
+    Pause,
+    PauseUnusable,
+    pause_path,
+    read_pause,
+    withdraw_pause,
+)
 
 NAMES_LOGGED_MAX = 100
+BY_ITSELF = "the server"
+"""Who ends a pause that cannot be carried out."""
+ALONE = "two people are needed for a pause (http.changes: two-person), and one asks for it"
 
 log = logging.getLogger("resolver.policy")
 
@@ -42,6 +55,8 @@ class PauseKeeper:
     def __init__(self, state_dir: Path, wall: Callable[[], float], boot: Callable[[], BootMoment]) -> None:
         """`wall`: Unix seconds as the clock says them.  `boot`: the clock that nobody can set."""
         self.path = pause_path(state_dir)
+        self.two_person = False
+        """Whether a pause that nobody approved beside who asks for it is refused."""
         self.in_force: InForce | None = None
         self._state_dir = state_dir
         self._wall = wall
@@ -50,8 +65,10 @@ class PauseKeeper:
         self._asked: Pause | None = None
         """What the file says."""
         self._unreadable = ""
-        self._refused: tuple[str, str] | None = None
-        """Id of the pause that cannot be carried out, and why."""
+        self._refused: tuple[str, str, float] | None = None
+        """Id of the pause that could not be carried out, why, and until when it would have been."""
+        self._to_withdraw: tuple[str, Ended] | None = None
+        """The same while its file could not be told yet."""
         self._is_doubted = False
         self.is_swapped = True
         """Whether the policy is swapped for what was looked for last; whoever swaps it says so."""
@@ -67,6 +84,10 @@ class PauseKeeper:
             # After it: who is cancelled within it must look again.
             await self._read()
             self._stamp = stamp
+        asked = self._asked
+        if self.two_person and asked is not None and not asked.approved_by and self._left_s(asked):
+            await self._refuse(asked, ALONE)
+        await self._withdraw()
         is_doubted, self._is_doubted = self._is_doubted, False
         wanted, before = self._wanted(), self.in_force
         if wanted is None or before is None:
@@ -79,11 +100,15 @@ class PauseKeeper:
         return not self.is_swapped
 
     async def _read(self) -> None:
-        self._refused = None
         try:
-            self._asked, said = await asyncio.to_thread(read_pause, self._state_dir), ""
+            asked, said = await asyncio.to_thread(read_pause, self._state_dir), ""
         except PauseUnusable as error:
-            self._asked, said = None, f"{error}; nothing is paused by it: 'pause' and 'resume' write it anew"
+            asked, said = None, f"{error}; nothing is paused by it: 'pause' and 'resume' write it anew"
+        if self._refused is not None and asked is not None and asked.id != self._refused[0]:
+            self._refused = self._to_withdraw = None
+        # What is over for good is so whatever its file says yet.
+        if self._to_withdraw is None or asked is None:
+            self._asked = asked
         if said and said != self._unreadable:
             log.error("%s", said)
         self._unreadable = said
@@ -95,6 +120,28 @@ class PauseKeeper:
             return None
         return asked if self._left_s(asked) else None
 
+    async def _refuse(self, pause: Pause, why: str) -> None:
+        """End a pause that is not to be, here and in its file."""
+        wall = self._wall()
+        ended = Ended(wall, BY_ITSELF, why[:REASON_CHARS_MAX])
+        self._refused = pause.id, why, wall + pause.for_s
+        self._to_withdraw = pause.id, ended
+        self._asked = replace(pause, ended=ended)
+        log.error("the pause by %s is refused, and does not begin later either: %s", pause.who, why)
+        await self._withdraw()
+
+    async def _withdraw(self) -> None:
+        """Tell the file of the pause that is refused; where that fails, with the next look."""
+        if self._to_withdraw is None:
+            return
+        name, ended = self._to_withdraw
+        try:
+            await asyncio.to_thread(withdraw_pause, self._state_dir, name, ended)
+        except OSError as error:
+            log.error("%s: the pause that is refused still stands there: %s", self.path, error.strerror)
+            return
+        self._to_withdraw = None
+
     def _left_s(self, pause: Pause) -> float:
         return pause.left_s(self._wall(), self._boot())
 
@@ -104,9 +151,6 @@ class PauseKeeper:
         `image` itself, where nothing is paused.
         """
         before, self.is_swapped = self.in_force, False
-        if self._refused is not None:
-            # The policy is another one by now, or there is room again.
-            self._refused = None
         pause = self._wanted()
         if pause is None:
             self.in_force = None
@@ -123,8 +167,8 @@ class PauseKeeper:
         try:
             paused, opened = await asyncio.to_thread(made)
         except (CannotPause, ImageUnusable) as error:
-            self._refused, self.in_force = (pause.id, str(error)), None
-            log.error("the pause by %s is not in force: %s", pause.who, error)
+            await self._refuse(pause, str(error))
+            self.in_force = None
             return image
         self.in_force = InForce(pause, until, opened)
         if before is None or before.pause.id != pause.id:
@@ -133,12 +177,13 @@ class PauseKeeper:
 
     def _words(self, in_force: InForce) -> str:
         pause, opened = in_force.pause, in_force.opened
+        approved = f", approved by {pause.approved_by}" if pause.approved_by else ""
         names = [*opened.exchanges, *opened.lists]
         more = len(names) - NAMES_LOGGED_MAX
         named = ", ".join(names[:NAMES_LOGGED_MAX]) + (f" and {more:,} more" if more > 0 else "")
         return (
-            f"until {iso_moment(in_force.until)} by {pause.who} ({pause.reason}), {pause.scope()}: not "
-            f"blocked: {opened.words()}{f': {named}' if named else ''}"
+            f"until {iso_moment(in_force.until)} by {pause.who} ({pause.reason}){approved}, {pause.scope()}: "
+            f"not blocked: {opened.words()}{f': {named}' if named else ''}"
         )
 
     @property
@@ -158,10 +203,18 @@ class PauseKeeper:
 
     @property
     def trouble(self) -> str:
-        """Why a pause that is asked for is not in force; empty: there is none."""
-        if self._refused is None:
+        """Why the pause that was asked for last is refused; empty: it is not, or would be over."""
+        if self._refused is None or self._wall() >= self._refused[2]:
             return ""
-        return f"a pause is asked for and not in force: {self._refused[1]}"
+        return f"a pause was asked for and is refused: {self._refused[1]}"
+
+    def remark_outside(self) -> str:
+        """The same for people who may not know who paused filtering, and why."""
+        if self.in_force is not None:
+            return f"filtering is paused until {iso_moment(self.in_force.until)}"
+        if self.trouble:
+            return "a pause was asked for and is refused"
+        return "the file of pauses cannot be understood; nothing is paused by it" if self._unreadable else ""
 
     def as_json(self) -> dict[str, Any]:
         """For the record: `now`, the pause in force or None, and `ended`, who ended the last one, or None."""
@@ -182,6 +235,8 @@ class PauseKeeper:
                 "until": self.in_force.until,
                 "who": pause.who,
                 "reason": pause.reason,
+                "approved_by": pause.approved_by,
+                "proposal": pause.proposal,
                 "including_orders": pause.including_orders,
                 "exchanges": list(opened.exchanges),
                 "lists": list(opened.lists),

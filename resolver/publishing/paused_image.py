@@ -19,6 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
+from resolver.blocklist.openings import CONFIDENTIAL_MARK
 from resolver.durable import replacing
 from resolver.plurals import counted
 from resolver.policy import image as layout
@@ -66,6 +67,11 @@ def paused_path(image: Path) -> Path:
     return image.with_suffix(PAUSED_SUFFIX)
 
 
+def what_opens(image: Image, span: tuple[float, float], *, including_orders: bool) -> Opened:
+    """What a pause of `span` (Unix seconds) would open, for who decides on it: nothing is left unnamed."""
+    return _opened(image, _paused(image, span, including_orders=including_orders), span[0], reveals=True)
+
+
 def write_paused(image: Image, path: Path, span: tuple[float, float], *, including_orders: bool) -> Opened:
     """Write the paused form of `image` to `path`; what it opens.  `span`: of the pause, Unix seconds.
 
@@ -86,14 +92,9 @@ def _rewritten(
     image: Image, span: tuple[float, float], *, including_orders: bool
 ) -> tuple[dict[Section, bytes], Opened]:
     """The sections that say otherwise than those of `image`, and what that opens."""
-    orders: dict[str, dict[str, Any]] = image.meta["orders"]
     records = _records(image)
     people: list[dict[str, Any]] = list(image.meta["rules"])
-    paused = {
-        place
-        for place, rule in enumerate(image.rules)
-        if is_paused(rule, orders, _within(rule, span), including_orders=including_orders)
-    }
+    paused = _paused(image, span, including_orders=including_orders)
     kept = _exceptions_of(image, paused)
     copies: dict[int, int] = {}
     for first, count in kept.items():
@@ -111,6 +112,16 @@ def _rewritten(
         Section.META: meta.encode("utf-8", "replace"),
     }
     return sections, _opened(image, paused, span[0])
+
+
+def _paused(image: Image, span: tuple[float, float], *, including_orders: bool) -> set[int]:
+    """The places of the rules that a pause takes out of force."""
+    orders: dict[str, dict[str, Any]] = image.meta["orders"]
+    return {
+        place
+        for place, rule in enumerate(image.rules)
+        if is_paused(rule, orders, _within(rule, span), including_orders=including_orders)
+    }
 
 
 def _within(rule: PolicyRule, span: tuple[float, float]) -> tuple[float, float]:
@@ -161,8 +172,8 @@ def _classes(image: Image, copies: dict[int, int]) -> bytes:
     return b"".join(records)
 
 
-def _opened(image: Image, paused: set[int], wall: float) -> Opened:
-    """What was in force at `wall` and is paused."""
+def _opened(image: Image, paused: set[int], wall: float, *, reveals: bool = False) -> Opened:
+    """What was in force at `wall` and is paused; `reveals`: what is confidential is named, too."""
     counts: dict[str, int] = image.meta.get("counts", {}).get("per_exchange", {})
     names: dict[str, list[str]] = {"exchange": [], "list": []}
     confidential = domains = stays = 0
@@ -179,10 +190,11 @@ def _opened(image: Image, paused: set[int], wall: float) -> Opened:
                 stays += 1
                 continue
             domains += counts.get(source.id, 0)
-            if now.is_confidential:
+            if now.is_confidential and not reveals:
                 confidential += 1
             else:
-                names[source.kind].append(source.id)
+                mark = CONFIDENTIAL_MARK if now.is_confidential else ""
+                names[source.kind].append(f"{source.id}{mark}")
     return Opened(tuple(names["exchange"]), tuple(names["list"]), confidential, domains, stays)
 
 

@@ -36,6 +36,8 @@ PAUSE_S_MAX = 86_400.0
 """At most a day: whoever needs longer changes the blocklist, where everybody sees it."""
 PAUSE_S_MIN = 1.0
 ID_CHARS_MAX = 64
+APPROVED_CHARS_MAX = WHO_CHARS_MAX + REASON_CHARS_MAX + 100
+"""Who approved it alone says why, too."""
 TOLERANCE_S = 60.0
 """Wall time may be set back by so much over a restart and be right."""
 
@@ -73,6 +75,10 @@ class Pause:
     """When it was asked for, by the clock that nobody can set."""
     ended: Ended | None = None
     """Somebody resumed filtering before its time."""
+    approved_by: str = ""
+    """The second person, where two are needed, or who overruled that alone on this machine."""
+    proposal: str = ""
+    """Id of what was approved."""
 
     @property
     def until(self) -> float:
@@ -144,6 +150,8 @@ def pause_from_json(fields: Mapping[str, Any]) -> Pause:
             _text(ended["who"], WHO_CHARS_MAX),
             _text(ended["reason"], REASON_CHARS_MAX),
         ),
+        approved_by=_text(fields.get("approved_by", ""), APPROVED_CHARS_MAX),
+        proposal=_text(fields.get("proposal", ""), ID_CHARS_MAX),
     )
     if not isinstance(pause.including_orders, bool):
         raise TypeError("including_orders: is neither true nor false")
@@ -191,6 +199,27 @@ def end_pause(state_dir: Path, ended: Ended, wall: float, boot: BootMoment) -> P
             pause = replace(pause, ended=ended)
             _write(folder, pause)
             return pause
+
+
+def withdraw_pause(state_dir: Path, name: str, ended: Ended) -> None:
+    """See that the pause with the id `name` never begins, nor goes on; another one stays as it is.
+
+    Where its end cannot be written down (a full disk), the file goes.  Raises OSError: neither can be done.
+    """
+    with as_owner_of(state_dir) as folder:
+        if not folder.is_dir():
+            return
+        with locked(folder / LOCK_FILE):
+            try:
+                pause = read_pause(folder)
+            except PauseUnusable:
+                return
+            if pause is None or pause.id != name or pause.ended is not None:
+                return
+            try:
+                _write(folder, replace(pause, ended=ended))
+            except OSError:
+                pause_path(folder).unlink(missing_ok=True)
 
 
 def _write(folder: Path, pause: Pause) -> None:

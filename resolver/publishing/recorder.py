@@ -105,6 +105,7 @@ def _record_policy(state_dir: Path, applied: Applied, history: History) -> int:
         return history.add(_turned(applied, applied.turned_at, content, text), text)
     # An approval is for what people edit, not for copies of downloaded lists.
     note = ImageStore(state_dir).last_good()
+    # It is in force already: whatever stands for it is told, also where the note of it is gone.
     served = note.served if note is not None and note.key == key_of(applied.inputs) else None
     approvals, _ = approvals_of(state_dir, edited_files(state_dir, applied.inputs), served)
     # An approval from before the last change is not what made this one.

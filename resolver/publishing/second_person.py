@@ -14,7 +14,7 @@ from pathlib import Path
 
 from resolver.identity import as_owner_of
 from resolver.problems import Problem
-from resolver.publishing.approvals import Approval, HashedFile, content_hash
+from resolver.publishing.approvals import SERIAL_LOST, Approval, HashedFile, Served, content_hash
 from resolver.publishing.compiled import edited_files
 from resolver.publishing.history import HistoryUnusable, history_path, open_history
 from resolver.publishing.image_store import ImageStore, note_path
@@ -46,6 +46,32 @@ def served_content(state_dir: Path) -> str | None:
     if latest is None and not _is_there(note_path(state_dir)):
         return None
     return "" if latest is None else latest.content
+
+
+def served_now(state_dir: Path) -> Served | None:
+    """What serves, as far as approvals are concerned; None: nothing has served yet.
+
+    Where the note of it is damaged or gone, what the history has last says which approvals are of this time.
+    Root looks as the folder's owner.
+    """
+    try:
+        with as_owner_of(state_dir) as folder:
+            note = ImageStore(folder).last_good()
+            was_there = any(map(_is_there, (note_path(folder), history_path(folder))))
+    except OSError:
+        return Served(SERIAL_LOST)
+    if note is not None:
+        return note.served
+    if not was_there:
+        return None
+    try:
+        with open_history(state_dir) as history:
+            latest = history.latest()
+    except HistoryUnusable:
+        return Served(SERIAL_LOST)
+    if latest is None:
+        return Served(SERIAL_LOST) if _is_there(note_path(state_dir)) else None
+    return Served(SERIAL_LOST, (), latest.content, latest.sha256, latest.at)
 
 
 def _is_there(path: Path) -> bool:

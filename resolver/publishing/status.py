@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from resolver.problems import Problem
+from resolver.publishing.second_person import WAITS
 
 PROBLEMS_LOGGED_MAX = 5
 """Problems repeated in the log's one line; `PublisherStatus` has them all."""
@@ -40,3 +41,9 @@ class PublisherStatus:
     """Hash of the files in force that people edit: servers with the same files have the same."""
     replaced_outside: tuple[str, ...] = ()
     """Mounted files whose edits cannot be seen here: outside, another file has their name now."""
+
+    @property
+    def waits_for_second(self) -> bool:
+        """Nothing is wrong with the blocklist as it stands but that nobody has approved it yet."""
+        errors = [problem.message for problem in self.last_problems if problem.severity == "error"]
+        return self.serves_last_good and bool(errors) and all(said.startswith(WAITS) for said in errors)

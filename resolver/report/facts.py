@@ -381,5 +381,10 @@ class Report:
 
     @property
     def hits(self) -> Hits:
-        """Of all exchanges and lists in it; each query once."""
+        """Of all exchanges and lists in it, each query once; of a report on one order those of the order.
+
+        What its exchanges met before it was in force, or for other reasons, is nothing of the order's.
+        """
+        if self.only_order:
+            return added_up(one.hits for one in self.orders)
         return added_up((*(one.hits for one in self.exchanges), *(one.hits for one in self.lists)))

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from datetime import date, datetime, time, timedelta, tzinfo
 
 from resolver.audit.results import FINDINGS, GRAVITY, AuditResult, NameResult, Status, is_finding
@@ -60,6 +61,8 @@ def _gaps(days: Sequence[HitDay], zone: tzinfo, now: float) -> Iterator[Gap]:
 def audit_from(result: AuditResult, hides: Callable[[str], bool]) -> Audit:
     """The last audit, without what is confidential now or was when it ran."""
     result = result.shared()
+    # What no DNS can block stands among what is not enforced, with its reason; `open` would call it right.
+    result = replace(result, names=tuple(name for name in result.names if not name.is_beyond_dns))
     findings = [
         finding for name in result.names if is_finding(name) for finding in _findings(name, result, hides)
     ]

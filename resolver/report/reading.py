@@ -10,7 +10,6 @@ import contextlib
 import hashlib
 import platform
 import sys
-import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta, tzinfo
@@ -19,7 +18,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from resolver import __version__
-from resolver.audit.results import load_last, path_of
+from resolver.audit.results import load_last, load_last_of_order
 from resolver.blocklist.concealing import Concealment
 from resolver.blocklist.dates import zone_from
 from resolver.blocklist.reader import read_blocklist, read_what_served
@@ -47,6 +46,7 @@ from resolver.report.facts import Change
 from resolver.report.from_others import audit_from, hits_from
 from resolver.report.past_texts import PastTexts
 from resolver.report.sources import AuditSource, HistorySource, HitSource, Sources
+from resolver.scratch import scratch
 
 PERIOD_DAYS = 30
 """Days of a report without `--from`."""
@@ -112,7 +112,7 @@ def read_sources(wanted: Wanted, now: float) -> Sources:
         relevance=None if past is None or not wanted.order else partial(past.relevance, wanted.order),
         history=history,
         hits=_hits(policy.state_dir, first, last, zone, now),
-        audit=_audit(policy.state_dir, concealment.holds),
+        audit=_audit(policy.state_dir, concealment.holds, wanted.order),
     )
 
 
@@ -175,9 +175,9 @@ def _lists_of(policy: _Policy) -> ListsOf:
                 and note.inputs[0].sha256 == hashlib.sha256(policy.octets).hexdigest()
             ):
                 return lists_of(open_image(store.path_of(note.key)))
-    with tempfile.TemporaryDirectory() as scratch:
+    with scratch() as folder:
         compiled = compile_policy(
-            policy.path, Path(scratch), force=True, state_dir=policy.state_dir, text=policy.octets
+            policy.path, folder, force=True, state_dir=policy.state_dir, text=policy.octets
         )
         if compiled.image is None:
             raise SourcesRefused([problem for problem in compiled.problems if has_errors([problem])])
@@ -245,7 +245,7 @@ def _day(option: str, text: str) -> date:
 
 def _history(policy: _Policy, past: PastTexts | None, first: float, end: float) -> HistorySource:
     if policy.state_dir is None or past is None:
-        return HistorySource(why="the blocklist was named, and has no history")
+        return HistorySource(why="the history: the blocklist was named, and has none")
     try:
         with open_history(policy.state_dir) as history:
             generations = history.newest(sys.maxsize)[::-1]
@@ -257,7 +257,7 @@ def _history(policy: _Policy, past: PastTexts | None, first: float, end: float) 
 
 def _hits(state_dir: Path | None, first: date, last: date, zone: tzinfo, now: float) -> HitSource:
     if state_dir is None:
-        return HitSource(why="the blocklist was named, and no server counts for it")
+        return HitSource(why="hits: the blocklist was named, and no server counts for it")
     try:
         with HitStore.open_for_reading(state_dir) as store:
             return hits_from(store.per_day(first, last, zone), zone, now)
@@ -265,13 +265,14 @@ def _hits(state_dir: Path | None, first: date, last: date, zone: tzinfo, now: fl
         return HitSource(why=str(error))
 
 
-def _audit(state_dir: Path | None, hides: Callable[[str], bool]) -> AuditSource:
+def _audit(state_dir: Path | None, hides: Callable[[str], bool], order: str) -> AuditSource:
+    """The last audit of everything; for a report on one order the last one that is about it."""
     if state_dir is None:
-        return AuditSource(why="the blocklist was named, and no server was audited for it")
+        return AuditSource(why="no audit: the blocklist was named, and no server was audited for it")
     result = None
     with contextlib.suppress(OSError), as_owner_of(state_dir) as folder:
-        # A pipe of the folder's owner would never end.
-        result = load_last(folder) if path_of(folder).is_file() else None
+        result = load_last_of_order(folder, order) if order else load_last(folder)
     if result is None:
-        return AuditSource(why=f"there is none in {state_dir} that can be read")
+        remedy = f"'exchange-resolver audit{f' --order {order}' if order else ''}' makes one"
+        return AuditSource(why=f"no audit is kept in {state_dir}; {remedy}")
     return AuditSource(audit_from(result, hides))

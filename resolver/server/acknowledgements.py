@@ -326,7 +326,7 @@ async def prove_in_child(job: ProofJob) -> list[Proved]:
         ended = await run_child_when_idle(
             "resolver.server.acknowledge_child",
             timeout_s=TIMEOUT_S,
-            idle_s=TIMEOUT_S,
+            starved_s=None,
             job=proof_job_to_json(job),
         )
     except TimeoutError:

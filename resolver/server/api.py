@@ -154,6 +154,7 @@ class HttpSide:
             hosts=settings.http.hosts,
             routes=[*front_routes(BUILT), *self.api.routes],
             objects=self._objects if settings.http.metrics_token else None,
+            may_read=self.api.guard.may_read,
             on_refused=self._count_refused,
         )
         return WebServer(

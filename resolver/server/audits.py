@@ -315,7 +315,7 @@ async def run_in_child(job: Job) -> Summary:
         ended = await run_child_when_idle(
             "resolver.server.audit_child",
             timeout_s=TIMEOUT_S,
-            idle_s=TIMEOUT_S,
+            starved_s=None,
             job=json.dumps(asdict(job)).encode(),
         )
     except TimeoutError:

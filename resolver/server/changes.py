@@ -100,10 +100,13 @@ class Changes:
                 done = await self._child(job)
         finally:
             self._waiting -= 1
-        if word not in ("standing", "proposals"):
+        if word not in ("standing", "proposals") and not asked.get("dry_run"):
             told = {"who": caller.name, "what": word, "state": str(done.get("state", ""))}
             _log.warning("a change by the API", extra=told)
             self._publisher.wake()
+        if word == "approve" and done.get("kind") == "pause":
+            await self._of_pause(lambda: None)
+            self._require_pause()
         return done
 
     async def _child(self, job: dict[str, Any]) -> dict[str, Any]:
@@ -132,6 +135,10 @@ class Changes:
         self, caller: Caller, for_s: float, reason: str, *, including_orders: bool
     ) -> dict[str, Any]:
         """See `Changing`."""
+        if self._settings.http.changes == "two-person":
+            asked = {"for_s": for_s, "reason": reason, "including_orders": including_orders}
+            done = await self.change("pause", caller, **asked)
+            return {**self.paused(), "proposal": done["proposal"]}
 
         def ask() -> None:
             pause_filtering(
@@ -144,8 +151,9 @@ class Changes:
                 boot=boot_moment(),
             )
 
-        await self._of_pause(ask)
-        return self.paused()
+        soon = not await self._of_pause(ask)
+        self._require_pause()
+        return {**self.paused(), "soon": soon}
 
     async def resume(self, caller: Caller, reason: str) -> dict[str, Any]:
         """See `Changing`."""
@@ -154,10 +162,12 @@ class Changes:
             state_dir = self._settings.state_dir
             resume_filtering(state_dir, caller.name, reason, wall=self._wall(), boot=boot_moment())
 
-        await self._of_pause(ask)
-        return self.paused()
+        soon = not await self._of_pause(ask)
+        return {**self.paused(), "soon": soon}
 
-    async def _of_pause(self, ask: Callable[[], None]) -> None:
+    async def _of_pause(self, ask: Callable[[], None]) -> bool:
+        """Ask, and have it heeded; whether it is by now: else it is when the reload under way ends."""
+
         async def act() -> None:
             await asyncio.to_thread(ask)
             await self._publisher.heed_pause()
@@ -171,23 +181,28 @@ class Changes:
         except Refused as refused:
             raise refusal_of(refused) from None
         except TimeoutError:
-            raise Refusal(
-                Kind.NOT_READY,
-                "it is asked for, and not in force yet: a reload is under way",
-                remedy="Look at GET status; it comes into force when the reload ends.",
-            ) from None
+            # Not refused: what is refused never begins.
+            return False
+        return True
+
+    def _require_pause(self) -> None:
+        """Raises Refusal where the pause that was asked for a moment ago is refused, and so for good."""
         if remark := self._publisher.pausing.trouble:
-            raise Refusal(Kind.CONFLICT, remark)
+            raise Refusal(Kind.CONFLICT, remark, remedy="It does not begin later either; ask for it anew.")
 
     def paused(self) -> dict[str, Any]:
         """See `Changing`."""
-        note = explained(self._publisher.pausing.paused())
+        paused = self._publisher.pausing.paused()
+        note = explained(paused)
         return {
             "paused": note is not None,
             "until": None if note is None else note.until,
             "who": None if note is None else note.who,
             "reason": None if note is None else note.reason,
             "including_orders": note is not None and note.including_orders,
+            "approved_by": paused.pause.approved_by or None if paused is not None else None,
+            "proposal": None,
+            "soon": False,
         }
 
     # The rest.

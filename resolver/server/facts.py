@@ -244,7 +244,8 @@ def reload_facts(status: PublisherStatus) -> ReloadFacts:
         failures=status.failures,
         last_success=status.last_success,
         last_attempt=status.last_attempt,
-        serves_last_good=status.serves_last_good,
+        serves_last_good=status.serves_last_good and not status.waits_for_second,
+        waits_for_second=status.waits_for_second,
     )
 
 
@@ -305,19 +306,26 @@ def _labels(rule: PolicyRule) -> tuple[str, str, str]:
 # The program.
 
 
-def health_facts(health: Health, remarks: Mapping[str, str]) -> HealthFacts:
-    """Whether the server is fit to be asked; `remarks`: what rooms say of themselves now, empty: nothing."""
+def health_facts(
+    health: Health, remarks: Mapping[str, str], outside: Mapping[str, str] | None = None
+) -> HealthFacts:
+    """Whether the server is fit to be asked; `remarks`: what rooms say of themselves now, empty: nothing.
+
+    `outside`: what strangers are told in the place of a topic's remark.
+    """
     said = health.remarks()
     for topic, text in remarks.items():
         if text:
             said[topic] = f"{said[topic]}; {text}" if topic in said else text
-    return HealthFacts(health.reasons(), said)
+    return HealthFacts(health.reasons(), said, outside or {})
 
 
 def remark_on_policy(status: PublisherStatus) -> str:
     """Why the blocklist as it stands may not be what is in force; empty: it is."""
     said = []
-    if status.serves_last_good:
+    if status.waits_for_second:
+        said.append("an edit of the blocklist waits for a second person; what was approved last serves on")
+    elif status.serves_last_good:
         errors = [problem for problem in status.last_problems if problem.severity == "error"]
         first = f"; the first: {errors[0]}" if errors else ""
         said.append(f"the blocklist as it stands is not in force: {counted(len(errors), 'error')}{first}")

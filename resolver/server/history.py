@@ -136,7 +136,6 @@ async def record_in_child(state_dir: Path, applied: Applied) -> Recorded:
             "resolver.publishing.recorder",
             str(state_dir),
             timeout_s=RECORD_TIMEOUT_S,
-            idle_s=RECORD_TIMEOUT_S,
             job=applied_to_json(applied),
         )
     except TimeoutError:

@@ -34,7 +34,7 @@ def make_publisher(
     wall: Callable[[], float],
 ) -> Publisher:
     """Who publishes policies through `on_publish`.  `wall`: Unix seconds."""
-    return Publisher(
+    publisher = Publisher(
         settings.blocklist,
         settings.state_dir,
         clock,
@@ -48,3 +48,5 @@ def make_publisher(
         number_in_history=lambda: recorder.generation,
         nat64_prefixes=settings.upstreams.nat64_prefixes or (),
     )
+    publisher.pausing.two_person = settings.http.changes == "two-person"
+    return publisher

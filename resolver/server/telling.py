@@ -138,6 +138,11 @@ class Telling:
             "cache": self._snapshots.remark,
         }
 
+    def _told_outside(self) -> dict[str, str]:
+        """What strangers are told instead: not who paused filtering, nor why."""
+        said = self._publisher.pausing.remark_outside()
+        return {"filtering": said} if said else {}
+
     def facts(self) -> Facts:
         """Everything at this moment; call it on the event loop."""
         native, service, forwarder = self._native, self._service, self._forwarder
@@ -146,7 +151,7 @@ class Telling:
         facts = Facts(
             version=__version__,
             engine=self.engine,
-            health=health_facts(self.health, self._remarks()),
+            health=health_facts(self.health, self._remarks(), self._told_outside()),
             tallies=self.tallies(),
             drops=drops_of(self._reporter, service, forwarder, native),
             policy=self._policy_facts,

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import ssl
 from dataclasses import dataclass, field
 from typing import Final
@@ -59,6 +60,8 @@ class Tried:
 
 async def try_upstreams(settings: Settings) -> list[Tried]:
     """Try all of them at once.  Raises OSError: the authorities of `tls_ca` cannot be read."""
+    # What it finds is its result.  Where nobody has set logging up, its warnings would be printed besides.
+    logging.getLogger("resolver.forwarding").addHandler(logging.NullHandler())
     loop = asyncio.get_running_loop()
     clock = LoopClock(loop)
     forwarding = make_forwarding(settings, clock, loop, threads=0, keep=lambda *_: None)

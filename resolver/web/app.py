@@ -42,13 +42,15 @@ def make_app(
     hosts: Iterable[str] = (),
     routes: Sequence[BaseRoute] = (),
     objects: Objects | None = None,
+    may_read: Callable[[Request], bool] = lambda request: False,
     on_refused: OnRefused = lambda reason: None,
 ) -> Starlette:
     """The web application over one server's facts, which are read anew for each request that shows them.
 
     `hosts`: names that it is called by, besides addresses and names of one label.  `routes`: of further
     pages; the first that fits answers, so one for `/` takes the front page's place.  `objects`: who says that
-    monitoring may not ask; None: it may.  `on_refused`: called with one of `facts.HTTP_REFUSALS`.
+    monitoring may not ask; None: it may.  `may_read`: whether somebody may see who does what; strangers are
+    told what state the server is in.  `on_refused`: called with one of `facts.HTTP_REFUSALS`.
     """
     scraping = asyncio.Lock()
 
@@ -76,7 +78,8 @@ def make_app(
         if not health.is_ready:
             body["reasons"] = dict(health.reasons)
         if health.remarks:
-            body["remarks"] = dict(health.remarks)
+            told = {} if may_read(request) else health.outside
+            body["remarks"] = {topic: told.get(topic, said) for topic, said in health.remarks.items()}
         return JSONResponse(body, status_code=200 if health.is_ready else 503, headers=_NO_STORE)
 
     def guarded(page: Page) -> Page:

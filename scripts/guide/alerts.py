@@ -6,6 +6,7 @@ name.
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import yaml
@@ -21,6 +22,7 @@ without Prometheus.
 *Critical*: something is open, or about to be, or nobody gets an answer. *Warning*: look at it today.
 """
 
+_LABEL = re.compile(r"\{\{ \$labels\.([a-z_]+) \}\}")
 LEVELS = ("critical", "warning")
 
 
@@ -55,25 +57,23 @@ def _entry(rule: dict[str, Any], text: str) -> str:
         if "for" in rule
         else "It fires when this is true:"
     )
-    summary = notes["summary"]
-    for variable, word in (("{{ $labels.instance }}", "INSTANCE"), ("{{ $value }}", "N")):
-        summary = summary.replace(variable, word)
-    summary = (
-        summary.replace("{{ $value | humanizeDuration }}", "TIME")
-        .replace("{{ $labels.", "")
-        .replace(" }}", "")
-    )
     lines = [
         heading(3, code(rule["alert"]), id_=anchor(rule["alert"])),
-        f"**{prose(summary)}.**\n",
+        f"**{prose(_without_variables(notes['summary']))}.**\n",
         f"{text.strip()}\n",
-        f"In short: {notes['action']}\n",
+        f"In short: {_without_variables(notes['action'])}\n",
         f"{waits}\n",
         block(rule["expr"], "promql"),
     ]
     if problem := rule["labels"].get("problem"):
         lines.append(f"In `problems` of the API: {code(problem)}.\n")
     return "\n".join(lines)
+
+
+def _without_variables(text: str) -> str:
+    """What Prometheus would fill in, as a word in capitals: ORDER, N, TIME."""
+    text = text.replace("{{ $value | humanizeDuration }}", "TIME").replace("{{ $value }}", "N")
+    return _LABEL.sub(lambda found: found[1].upper(), text)
 
 
 def _problem_anchor(rule: dict[str, Any], seen: set[str]) -> str:

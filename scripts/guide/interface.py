@@ -46,10 +46,10 @@ def interface_page() -> str:
 def _operation(method: str, path: str, operation: Mapping[str, Any], told: Mapping[str, Any]) -> list[str]:
     title = f"{method} {path}"
     parts = [heading(2, code(title), id_=anchor(title))]
-    if text := operation.get("summary"):
-        parts.append(f"{text.rstrip('.')}.\n")
-    if text := operation.get("description"):
-        parts.append(f"{' '.join(text.split())}\n")
+    summary = f"{operation.get('summary', '').rstrip('.')}."
+    more = " ".join(operation.get("description", "").split())
+    # Where there is no more to say the description begins with the summary.
+    parts += [f"{text}\n" for text in (summary, more.removeprefix(summary).strip()) if text.strip(".")]
     rows = [_parameter(_resolved(one, told)) for one in operation.get("parameters", ())]
     if rows:
         parts.append(table(("parameter", "where", "what"), rows))
@@ -64,7 +64,7 @@ def _operation(method: str, path: str, operation: Mapping[str, Any], told: Mappi
 
 
 def _parameter(one: Mapping[str, Any]) -> tuple[str, str, str]:
-    needed = "; it must be there" if one.get("required") else ""
+    needed = "; required" if one.get("required") else ""
     return (
         code(one["name"]),
         one["in"],
@@ -87,7 +87,7 @@ def _members(schema: Mapping[str, Any], told: Mapping[str, Any]) -> Iterator[tup
         inner = _resolved(one, told)
         kind = inner.get("type", "")
         words = " or ".join(kind) if isinstance(kind, list) else kind
-        must = "; it must be there" if name in needed else ""
+        must = "; required" if name in needed else ""
         yield code(name), words, f"{inner.get('description', '')}{_limits(inner)}{must}"
 
 

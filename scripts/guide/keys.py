@@ -159,7 +159,7 @@ def key_text(key: Key, example: Any) -> str:
     if words := allowed(key.schema):
         facts.append(f"Allowed: {words if '`' in words else prose(words)}")
     if key.is_needed:
-        facts.append("it must be there")
+        facts.append("required")
     elif key.holds is None and "default" in key.schema:
         facts.append(f"default: {code(in_yaml(key.schema['default']))}")
     if key.holds is None and example is not NO_DEFAULT and example != key.schema.get("default"):

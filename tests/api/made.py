@@ -36,7 +36,9 @@ class Made:
         self.desk = Desk(**{"now": lambda: self.at, "wall": lambda: 1_796_000_000.0, **desk})
         self.tokens = TokenFile(file, ENVIRON if tokens is None else tokens, lambda: self.at)
         self.api = Api(self.desk, self.tokens, self.count, event_streams_max=event_streams_max)
-        self.app = make_app(self.desk.facts, routes=self.api.routes, on_refused=self.count)
+        self.app = make_app(
+            self.desk.facts, routes=self.api.routes, may_read=self.api.guard.may_read, on_refused=self.count
+        )
 
     def count(self, reason: str) -> None:
         self.refused[reason] += 1

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from starlette.responses import PlainTextResponse
 
 from resolver.api.access import GUESS_EVERY_S, GUESSED_MAX, GUESSERS_MAX, GUESSES_MAX, Guesses, client_of
 from resolver.api.tokens import TOKEN_CHARS_MAX, Role
-from resolver.observe.facts import HTTP_REFUSALS
+from resolver.observe.facts import HTTP_REFUSALS, Facts, HealthFacts
 from resolver.web import make_app
 from tests.api.made import Made
 
@@ -166,6 +168,33 @@ def test_monitoring_is_open_unless_a_setting_asks_for_a_token() -> None:
     made.app = make_app(made.desk.facts, objects=lambda request: PlainTextResponse("no", 401))
     for path in ("/metrics", "/healthz", "/readyz"):
         assert made.ask(path).status_code == 401
+
+
+WHO_AND_WHY = "filtering is paused until 2026-12-01T10:00:00Z by ann (raid at dawn): acme"
+UNTIL = "filtering is paused until 2026-12-01T10:00:00Z"
+
+
+@pytest.mark.parametrize(
+    ("asked", "told"),
+    [
+        ({}, WHO_AND_WHY),
+        ({"address": "192.0.2.7", "role": Role.READ}, WHO_AND_WHY),
+        ({"address": "192.0.2.7"}, UNTIL),
+        ({"address": "192.0.2.7", "headers": WRONG}, UNTIL),
+        ({"headers": WRONG}, UNTIL),
+        ({"headers": {"x-forwarded-for": "192.0.2.7"}}, UNTIL),
+        ({"headers": {"origin": "http://evil.example"}}, UNTIL),
+    ],
+    ids=["here", "reader", "stranger", "wrong token", "wrong token here", "proxy", "other site"],
+)
+def test_strangers_are_told_of_a_pause_but_not_by_whom_and_why(asked: dict[str, Any], told: str) -> None:
+    remarks = {"filtering": WHO_AND_WHY, "upstreams": "one is down"}
+    health = HealthFacts(remarks=remarks, outside={"filtering": UNTIL})
+    made = Made(facts=lambda: Facts(health=health))
+    reply = made.ask("/readyz", **asked)
+    assert reply.status_code == 200
+    assert reply.json()["remarks"] == {"filtering": told, "upstreams": "one is down"}
+    assert made.refused == ({"token_wrong": 1} if asked.get("headers") is WRONG else {})
 
 
 @pytest.mark.parametrize("path", ["/", "/metrics", "/healthz", STATUS, "/api/v1/nothing", "/nothing"])

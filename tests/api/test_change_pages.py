@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from resolver.api.change_shapes import EditsWanted, Operation
+from resolver.api.change_shapes import EditsWanted, Operation, PauseNow
 from resolver.api.changing import NoChanging
 from resolver.api.endpoint import Shape
 from resolver.api.refusal import Kind, Refusal
@@ -23,6 +23,18 @@ CHANGED: dict[str, object] = {
     "headline": "exchanges: 1 lost",
     "words": "- exchange acme (Acme)",
     "warnings": [],
+}
+
+
+PAUSED = {
+    "paused": True,
+    "until": "2026-12-01T10:00:00Z",
+    "who": "ann",
+    "reason": "why",
+    "including_orders": False,
+    "approved_by": None,
+    "proposal": None,
+    "soon": False,
 }
 
 
@@ -44,7 +56,7 @@ class Recorder(NoChanging):
         self, caller: Caller, for_s: float, reason: str, *, including_orders: bool
     ) -> dict[str, Any]:
         self.asked.append(("pause", caller.name, {"for_s": for_s, "reason": reason, "all": including_orders}))
-        return {"paused": True, "until": None, "who": None, "reason": None, "including_orders": False}
+        return {**PAUSED, **self.answer} if self.answer is not CHANGED else PAUSED
 
     async def flush(self, caller: Caller, name: str, *, subtree: bool) -> int:
         self.asked.append(("flush", caller.name, {"name": name, "subtree": subtree}))
@@ -113,6 +125,19 @@ def test_edit_that_is_applied_is_200_and_one_that_waits_202() -> None:
     proposed = Recorder({**CHANGED, "state": "proposed", "proposal": "0123456789ab"})
     answer = Made(changing=proposed).ask("/api/v1/edits", method="POST", role=Role.EDIT, json=EDITS)
     assert answer.status_code == 202 and answer.json()["proposal"] == "0123456789ab"
+
+
+@pytest.mark.parametrize(
+    ("answer", "status"),
+    [({}, 200), ({"paused": False, "proposal": "0123456789ab"}, 202), ({"paused": False, "soon": True}, 202)],
+    ids=["in force", "waits for a second person", "waits for a reload"],
+)
+def test_pause_that_waits_is_202(answer: dict[str, Any], status: int) -> None:
+    made = Made(changing=Recorder({**PAUSED, **answer}))
+    body = {"for_s": 60, "reason": "why"}
+    told = made.ask("/api/v1/pause", method="POST", role=Role.APPROVE, json=body)
+    assert told.status_code == status and told.json() == {**PAUSED, **answer}
+    PauseNow.model_validate(told.json())
 
 
 def test_conflict_tells_the_second_editor_what_changed() -> None:

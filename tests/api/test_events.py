@@ -144,7 +144,8 @@ def test_who_does_not_read_loses_the_stream_and_nobody_waits() -> None:
     asyncio.run(act())
 
 
-def test_a_token_that_is_taken_away_ends_what_it_opened(tmp_path: Path) -> None:
+@pytest.mark.parametrize("line", ["", line_of("ann", Role.READ, "xr_other")], ids=["taken", "replaced"])
+def test_a_token_that_is_taken_away_or_replaced_ends_what_it_opened(tmp_path: Path, line: str) -> None:
     path = tmp_path / "tokens"
     path.write_text(line_of("ann", Role.READ, "xr_ann"))
 
@@ -157,7 +158,7 @@ def test_a_token_that_is_taken_away_ends_what_it_opened(tmp_path: Path) -> None:
         [queue] = stage.waiting
         queue.put_nowait(b"still")
         assert await anext(stream) == b"still"
-        path.write_text("")
+        path.write_text(line)
         stage.made.at += LOOK_EVERY_S
         queue.put_nowait(b"no more")
         assert [part async for part in stream] == []

@@ -343,6 +343,15 @@ def test_garbage_is_unknown_and_says_so(octets: bytes, table: PolicyTable, right
     assert findings(result) == {"third.example": ("unknown", {"garbage"})}
 
 
+def test_a_server_that_sends_garbage_alone_is_told_from_a_silent_one(table: PolicyTable) -> None:
+    says = [
+        listener.says
+        for listener in run_audit(table, lambda *_: [(0.01, b"\xff" * 40)]).servers[0].listeners
+        if listener.asked
+    ]
+    assert says and all("does not answer; sent" in one for one in says)
+
+
 def test_an_answer_to_another_question_is_garbage(table: PolicyTable, right: Script) -> None:
     def other(target: Target, octets: bytes) -> Replies:
         query = query_of(octets)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import stat
 from dataclasses import replace
 from pathlib import Path
@@ -22,7 +23,9 @@ from resolver.audit.results import (
     ServerResult,
     Status,
     as_json,
+    forget_orders,
     load_last,
+    load_last_of_order,
     path_of,
     result_from,
     save_last,
@@ -107,6 +110,34 @@ def test_a_file_that_is_no_result_counts_as_none(octets: bytes, tmp_path: Path) 
 
 
 def test_without_a_file_there_is_no_result(tmp_path: Path) -> None:
+    assert load_last(tmp_path) is None
+
+
+def test_of_an_order_the_newest_result_counts_that_has_names_of_it(tmp_path: Path) -> None:
+    whole = result_of(name_result("a.example", Status.COVERED))
+    later = replace(whole, ended_at=whole.ended_at + 60.0)
+    elsewhere = replace(later, names=(name_result("b.example", Status.COVERED, orders=("o2",)),))
+    assert load_last_of_order(tmp_path, "o1") is None
+    save_last(tmp_path, whole)
+    assert load_last_of_order(tmp_path, "o1") == whole
+    save_last(tmp_path, later, order="o1")
+    assert load_last_of_order(tmp_path, "o1") == later and load_last(tmp_path) == whole
+    save_last(tmp_path, whole, order="o1")
+    save_last(tmp_path, elsewhere)
+    assert load_last_of_order(tmp_path, "o1") == whole
+    assert load_last_of_order(tmp_path, "o2") == elsewhere
+
+
+def test_results_of_orders_that_went_go_too(tmp_path: Path) -> None:
+    for order in ("", "o1", "o2"):
+        save_last(tmp_path, RESULT, order=order)
+    forget_orders(tmp_path, ["o2"])
+    assert {path.name for path in (tmp_path / "audit").iterdir()} == {"last.json", "order-o2.json"}
+
+
+def test_a_pipe_in_the_place_of_a_result_keeps_nobody_waiting(tmp_path: Path) -> None:
+    path_of(tmp_path).parent.mkdir()
+    os.mkfifo(path_of(tmp_path))
     assert load_last(tmp_path) is None
 
 

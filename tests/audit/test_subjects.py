@@ -6,10 +6,12 @@ from pathlib import Path
 
 import pytest
 
+from resolver.audit.asks import asks_of
 from resolver.audit.results import Kind, Status
 from resolver.audit.subjects import Ask, Found, Subject, Wanted, find_subjects
 from resolver.audit.targets import server_from
 from resolver.blocklist.measures import measure_from
+from resolver.blocklist.reader import read_blocklist
 from resolver.policy.verdict import CONFIDENTIAL
 from resolver.wire.encode import encode_response
 from resolver.wire.names import name_from_text as n
@@ -145,6 +147,33 @@ def test_names_that_an_order_asks_for_are_asked_too(tmp_path: Path) -> None:
     assert named(result, "=www.alpha.example", "ask").status is Status.COVERED
     assert findings(result) == {"=forgotten.example": ("uncovered", {"not-enforced"})}
     assert "no exchange" in named(result, "=forgotten.example").gravest.reason
+
+
+@pytest.mark.parametrize(
+    ("ask", "is_finding"),
+    [
+        ("https://t.me/forgotten", False),
+        ("t.me", True),
+        ("https://drive.google.com/file/d/1/view", False),
+        ("forgotten.example", True),
+        ("https://forgotten.example/trade", True),
+    ],
+)
+def test_what_no_rule_could_block_is_open_and_what_a_rule_could_is_a_finding(
+    ask: str, is_finding: bool, tmp_path: Path
+) -> None:
+    text = POLICY.replace("open: {", f"open: {{asks: ['{ask}'], ", 1)
+    assert text != POLICY
+    table = compile_table(tmp_path, text, plain_txt="x.example\n", register_txt="y.example\n")
+    policy, problems = read_blocklist(tmp_path / "blocklist.yaml")
+    assert policy is not None, problems
+    asks = [one for one in asks_of(policy, WALL) if one.order == "open"]
+    assert len(asks) == 1
+    result = run_audit(table, server_of(table), asks=tuple(asks))
+    (proved,) = [name for name in result.names if name.kind == "ask"]
+    assert proved.status is (Status.UNCOVERED if is_finding else Status.OPEN)
+    assert result.has_findings is is_finding
+    assert proved.gravest.reason
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import tempfile
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from pathlib import Path
@@ -13,6 +14,7 @@ import pytest
 from resolver.changing import proposals, second_person
 from resolver.changing.blocklist import Author, Place, alone, checked, read_text
 from resolver.changing.doing import do
+from resolver.changing.pause_requests import EXPIRES_S as PAUSE_EXPIRES_S
 from resolver.changing.proposals import EXPIRES_S, OPEN_MAX
 from resolver.changing.refusal import Kind, Refused
 from resolver.changing.second_person import Wanted, make_change
@@ -20,8 +22,11 @@ from resolver.publishing.approvals import Approval, add_approval, content_hash, 
 from resolver.publishing.compiled import InputFile
 from resolver.publishing.history import Generation, history_path, open_history
 from resolver.publishing.image_store import hash_file, note_path
+from resolver.publishing.pausing import Pause, read_pause
 from resolver.publishing.publisher import Publisher
 from resolver.publishing.second_person import served_content
+from resolver.scratch import PREFIX
+from resolver.server.facts import reload_facts
 from tests.support.publisher_rig import Stage, entry, play
 
 ANN = Author("ann", "api", may_approve=True)
@@ -82,6 +87,42 @@ def test_proposal_changes_nothing_until_another_one_approves_it(office: Office) 
     assert not approval.is_forced and approval.remark == "why"
 
 
+def test_what_a_killed_change_has_left_goes_with_the_next_one(
+    office: Office, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    left = tmp_path / f"{PREFIX}left"
+    left.mkdir(mode=0o700)
+    (left / "image").write_bytes(b"x")
+
+    async def story(publisher: Publisher) -> None:
+        office.edit(EVE, ADD)
+
+    office.play(story)
+    assert not list(tmp_path.glob(f"{PREFIX}*"))
+
+
+@pytest.mark.parametrize("two_person", [True, False])
+def test_dry_run_says_what_an_edit_would_change_and_keeps_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, two_person: bool
+) -> None:
+    monkeypatch.setattr("resolver.publishing.believed.built_at", lambda: 0.0)
+    office = Office(Stage(tmp_path), two_person=two_person)
+
+    async def story(publisher: Publisher) -> None:
+        before = office.stage.blocklist.read_bytes()
+        seen = office.edit(EVE, ADD, dry_run=True, reason=None)
+        assert seen["state"] == "previewed" and seen["proposal"] is None and "+ more.example" in seen["words"]
+        assert office.stage.blocklist.read_bytes() == before and read_approvals(office.stage.state) == []
+        assert office.do(BOB, "proposals")["items"] == []
+        with pytest.raises(Refused, match="rail objects"):
+            office.edit(EVE, {**ADD, "domains": ["co.uk"]}, dry_run=True)
+        with pytest.raises(Refused, match="changed meanwhile"):
+            office.edit(EVE, ADD, dry_run=True, base="0" * 64)
+
+    office.play(story)
+
+
 def test_proposer_cannot_approve(office: Office) -> None:
     async def story(publisher: Publisher) -> None:
         proposed = office.edit(ANN, ADD)
@@ -109,6 +150,8 @@ def test_edit_of_the_file_itself_is_not_loaded_until_it_is_approved(office: Offi
         assert not await publisher.reload_if_changed()
         assert not office.stage.blocks("gamma") and office.stage.blocks("alpha")
         assert "waits for a second person" in publisher.status.last_problems[0].message
+        told = reload_facts(publisher.status)
+        assert told.waits_for_second and not told.serves_last_good, "it is in order, and only waits"
         [waiting] = office.do(BOB, "proposals")["items"]
         assert waiting["kind"] == "file" and "+ exchange gamma" in waiting["words"]
         office.do(BOB, "approve", id=waiting["id"])
@@ -415,6 +458,139 @@ def test_note_that_is_lost_does_not_turn_the_rule_off(office: Office, fault: str
     office.play(story)
 
 
+def test_edit_that_cannot_be_loaded_is_a_fault_and_none_that_waits(office: Office) -> None:
+    async def story(publisher: Publisher) -> None:
+        office.stage.write(entry("alpha"), entry("beta"), "  broken: [")
+        assert not await publisher.reload_if_changed()
+        told = reload_facts(publisher.status)
+        assert told.serves_last_good and not told.waits_for_second
+        office.stage.write("  alpha: {name: Alpha, order: one, domains: [org]}\n")
+        assert not await publisher.reload_if_changed()
+        told = reload_facts(publisher.status)
+        assert told.serves_last_good and not told.waits_for_second, "a rail objects, too"
+
+    office.play(story)
+
+
+def paused(office: Office) -> Pause | None:
+    pause = read_pause(office.stage.state)
+    return pause if pause is not None and pause.ended is None else None
+
+
+PAUSE = {"for_s": 1_800, "reason": "the bank's portal fails", "including_orders": True}
+
+
+def test_pause_waits_for_another_person_and_says_what_it_opens(office: Office) -> None:
+    async def story(publisher: Publisher) -> None:
+        publisher.pausing.two_person = True
+        asked = office.do(ANN, "pause", **PAUSE)
+        assert asked["state"] == "proposed" and paused(office) is None
+        assert "stands still for 30 min" in asked["words"] and "- exchange alpha" in asked["words"]
+        assert asked["warnings"] == ["what authorities ordered is not enforced meanwhile: one"]
+        [waiting] = office.do(BOB, "proposals")["items"]
+        assert (waiting["kind"], waiting["about"], waiting["base_changed"]) == ("pause", "30 min", False)
+        for who in (ANN, EVE):
+            with pytest.raises(Refused) as refused:
+                office.do(who, "approve", id=asked["proposal"])
+            assert refused.value.kind is Kind.FORBIDDEN
+        await publisher.heed_pause()
+        assert office.stage.blocks("alpha")
+        office.do(BOB, "approve", id=asked["proposal"])
+        await publisher.heed_pause()
+        assert not office.stage.blocks("alpha")
+        told = publisher.pausing.as_json()["now"]
+        assert (told["who"], told["approved_by"], told["proposal"]) == ("ann", "bob", asked["proposal"])
+        with pytest.raises(Refused, match="is approved by bob"):
+            office.do(BOB, "approve", id=asked["proposal"])
+
+    office.play(story)
+
+
+def test_pause_of_house_rules_says_that_orders_stay(office: Office) -> None:
+    async def story(publisher: Publisher) -> None:
+        office.stage.write(entry("alpha"), "  beta: {name: Beta, domains: [beta.example]}\n")
+        [waiting] = office.do(BOB, "proposals")["items"]
+        office.do(BOB, "approve", id=waiting["id"])
+        assert await publisher.reload_if_changed()
+        words = office.do(ANN, "pause", for_s=60, reason="why")["words"]
+        assert "- exchange beta" in words and "alpha" not in words and "1 stay blocked" in words
+
+    office.play(story)
+
+
+def test_request_of_a_pause_lapses_after_an_hour(office: Office) -> None:
+    async def story(publisher: Publisher) -> None:
+        asked = office.do(ANN, "pause", **PAUSE)
+        office.stage.clock.advance(PAUSE_EXPIRES_S)
+        with pytest.raises(Refused, match="is expired"):
+            office.do(BOB, "approve", id=asked["proposal"])
+        assert paused(office) is None
+
+    office.play(story)
+
+
+def test_pause_is_for_what_served_when_it_was_asked_for(office: Office) -> None:
+    async def story(publisher: Publisher) -> None:
+        asked = office.do(ANN, "pause", **PAUSE)
+        office.stage.write(entry("alpha"), entry("beta"), entry("gamma"))
+        [_, still] = office.do(BOB, "proposals")["items"]
+        assert not still["base_changed"], "an edit that waits changes nothing of what it opens"
+        office.do(BOB, "approve", id=office.do(BOB, "proposals")["items"][0]["id"])
+        assert await publisher.reload_if_changed()
+        with pytest.raises(Refused, match="another policy serves since"):
+            office.do(BOB, "approve", id=asked["proposal"])
+        assert paused(office) is None
+
+    office.play(story)
+
+
+def test_pause_alone_on_this_machine_is_recorded_as_such(office: Office) -> None:
+    async def story(publisher: Publisher) -> None:
+        publisher.pausing.two_person = True
+        root = Author("root", may_approve=True)
+        with pytest.raises(Refused, match="role approve"):
+            office.do(EVE, "pause", **PAUSE)
+        assert office.do(replace(BOB), "pause", **PAUSE, alone_here=True)["state"] == "proposed", (
+            "not by the API"
+        )
+        assert office.do(root, "pause", **PAUSE, alone_here=True)["state"] == "paused"
+        await publisher.heed_pause()
+        assert publisher.pausing.as_json()["now"]["approved_by"] == "root, alone, on this machine"
+        asked = office.do(root, "pause", **PAUSE)
+        office.do(root, "approve", id=asked["proposal"], alone_here=True, reason="nobody is awake")
+        pause = paused(office)
+        assert pause is not None and pause.approved_by == "root, alone, on this machine: nobody is awake"
+
+    office.play(story)
+
+
+def test_note_that_is_lost_brings_no_old_approval_back(office: Office) -> None:
+    """Of something that served in spring: nobody may put it back alone by damaging a file."""
+    note, clock = note_path(office.stage.state), office.stage.clock
+
+    async def story(publisher: Publisher) -> None:
+        for number in range(2):
+            office.stage.write(entry("alpha"), *([] if number else [entry("gamma")]))
+            [waiting] = [one for one in office.do(BOB, "proposals")["items"] if one["kind"] == "file"]
+            office.do(BOB, "approve", id=waiting["id"])
+            assert await publisher.reload_if_changed()
+            clock.advance(60.0)
+        record(office.stage.state, hash_file(office.stage.blocklist), clock.wall())
+        note.write_text("{")
+        office.stage.write(entry("alpha"), entry("gamma"))
+        assert not await publisher.reload_if_changed() and not office.stage.blocks("gamma")
+        [waiting] = office.do(BOB, "proposals")["items"]
+        clock.advance(60.0)
+        office.do(BOB, "approve", id=waiting["id"])
+        await publisher.reload_if_changed(asked=True)
+        assert office.stage.blocks("gamma"), "one of today counts"
+        office.stage.write(entry("alpha"))
+        await publisher.reload_if_changed(asked=True)
+        assert office.stage.blocks("gamma"), "nor does an old one once there is a note again"
+
+    office.play(story)
+
+
 def test_what_served_is_known_from_the_history_where_the_note_is_damaged(tmp_path: Path) -> None:
     assert served_content(tmp_path) is None and served_content(tmp_path / "none") is None
     note_path(tmp_path).write_text("{")
@@ -427,10 +603,10 @@ def test_what_served_is_known_from_the_history_where_the_note_is_damaged(tmp_pat
     assert served_content(tmp_path) == ""
 
 
-def record(state_dir: Path, file: InputFile) -> None:
+def record(state_dir: Path, file: InputFile, at: float = 1.0) -> None:
     with open_history(state_dir, create=True) as history:
         content = content_hash([file])
-        history.add(Generation(0, 1.0, content, file.sha256, "ann", "apply", "", {}, {}, False), None)
+        history.add(Generation(0, at, content, file.sha256, "ann", "apply", "", {}, {}, False), None)
 
 
 def test_proposals_survive_a_restart_and_expire(office: Office) -> None:

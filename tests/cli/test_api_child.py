@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from resolver.api.policy_shapes import Exchange, ExchangePage, FoundPage, Order
+from resolver.api.policy_shapes import ExceptionPage, Exchange, ExchangePage, FoundPage, Order
 from resolver.audit.results import (
     AuditResult,
     Listener,
@@ -42,6 +42,35 @@ def asked(tmp_path: Path) -> dict[str, Any]:
     (tmp_path / "state").mkdir()
     (tmp_path / "b.yaml").write_text(POLICY)
     return {"blocklist": str(tmp_path / "b.yaml"), "state_dir": str(tmp_path / "state"), "wall": WALL}
+
+
+def test_exceptions_are_told_as_they_stand_and_those_from_secrets_are_counted(asked: dict[str, Any]) -> None:
+    path = Path(asked["blocklist"])
+    path.write_text(
+        POLICY
+        + """\
+allow:
+  - pay.acme.example
+  - {name: "=x.example", reason: "<b>refunds</b>", ticket: T-1, until: 2026-01-01}
+  - {name: xn--mnchen-3ya.acme.example, from: 2030-01-01}
+  - pay.mute.example
+"""
+    )
+    found = answer({**asked, "what": "exceptions"})
+    ExceptionPage.model_validate({**found, "next": None})
+    first, second, third = found["items"]
+    assert (first["name"], first["state"], first["reason"], first["until"]) == (
+        "pay.acme.example",
+        "in_force",
+        None,
+        None,
+    )
+    assert (second["state"], second["reason"], second["ticket"]) == ("ended", "<b>refunds</b>", "T-1")
+    assert second["until"] == "2025-12-31T23:00:00Z" and second["line"] == 11
+    assert (third["state"], third["unicode"]) == ("pending", "münchen.acme.example")
+    assert found["confidential"] == 1 and "mute" not in json.dumps(found)
+    path.write_text("exchanges: [")
+    assert answer({**asked, "what": "exceptions"})["refused"]["kind"] == "conflict"
 
 
 def test_the_policy_is_what_the_pages_promise(asked: dict[str, Any]) -> None:
@@ -114,7 +143,16 @@ def test_it_is_one_line_of_json(
     main()
     out = capsys.readouterr().out
     assert out.count("\n") == 1 and json.loads(out)["found"]
-    assert set(READINGS) == {"policy", "find", "history", "generation", "report", "suggestions", "audit"}
+    assert set(READINGS) == {
+        "policy",
+        "find",
+        "exceptions",
+        "history",
+        "generation",
+        "report",
+        "suggestions",
+        "audit",
+    }
 
 
 def test_confidential_orders_of_what_may_be_told_are_not_named(asked: dict[str, Any]) -> None:

@@ -26,8 +26,10 @@ from resolver.audit.results import (
     Status,
     result_from,
 )
+from resolver.cli import audit as audit_command
 from resolver.cli import audit_text
 from resolver.cli.app import app
+from resolver.cli.audit import Choices, audit_policy
 from resolver.cli.audit_junit import junit_text
 
 HOSTILE = [
@@ -200,3 +202,35 @@ def test_help_names_every_option() -> None:
         "--junit",
     ):
         assert option in done.stdout
+
+
+def test_only_an_audit_of_the_servers_own_policy_is_kept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "resolver.yaml").write_text("blocklist: blocklist.yaml\nstate_dir: state\n")
+    for name in ("blocklist.yaml", "other.yaml"):
+        (tmp_path / name).write_text(
+            "version: 1\norders: {o: {authority: A, title: T}}\n"
+            "exchanges: {acme: {name: Acme, order: o, domains: [acme.example]}}\n"
+        )
+    monkeypatch.setattr(audit_command, "_audit", lambda *_: result_with("calm"))
+    config = tmp_path / "resolver.yaml"
+    kept = {
+        words: audit_policy(config, blocklist, choices) is not None
+        and sorted(path.name for path in (tmp_path / "state").glob("audit/*"))
+        for words, blocklist, choices in (
+            ("another blocklist", tmp_path / "other.yaml", Choices()),
+            ("an exchange", None, Choices(exchange="acme")),
+            ("a sample", None, Choices(sample=3)),
+            ("an order", None, Choices(order="o")),
+            ("all", None, Choices()),
+        )
+    }
+    capsys.readouterr()
+    assert kept == {
+        "another blocklist": [],
+        "an exchange": [],
+        "a sample": [],
+        "an order": ["order-o.json"],
+        "all": ["last.json", "order-o.json"],
+    }

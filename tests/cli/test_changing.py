@@ -39,6 +39,15 @@ def test_edit_writes_the_file_with_its_comments_and_names_the_user(desk: Desk) -
     assert approval.who and not approval.via and not approval.is_forced
 
 
+def test_dry_run_says_what_would_change_and_writes_nothing(desk: Desk) -> None:
+    words = ["edit", "exchange", "acme", "--add-domain", "more.example", "--dry-run"]
+    result = desk.run(*words)
+    assert result.exit_code == 0 and "+ more.example" in result.stdout
+    assert "nothing was written" in result.stdout and "within seconds" not in result.stdout
+    assert json.loads(desk.run(*words, "--json").stdout)["state"] == "previewed"
+    assert desk.blocklist.read_text() == TEXT and read_approvals(desk.state) == []
+
+
 def test_edit_adds_and_removes_whole_entries(desk: Desk) -> None:
     added = desk.run("edit", "exchange", "beta", "--add", "--set", "name=Beta", "--add-domain", "b.example")
     assert added.exit_code == 0 and "  beta:\n    name: Beta\n" in desk.blocklist.read_text()

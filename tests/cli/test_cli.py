@@ -2,9 +2,12 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
+import typer
 from typer.testing import CliRunner, Result
 
 from resolver.cli.app import app
@@ -30,6 +33,17 @@ def test_help_lists_the_commands() -> None:
     result = invoke("--help")
     assert result.exit_code == 0
     assert all(command in result.stdout for command in ("run", "check", "explain", "schema", "demo"))
+
+
+def test_the_terminal_alone_breaks_the_lines_of_help_texts() -> None:
+    def texts(command: Any, words: str) -> Iterator[tuple[str, str]]:
+        yield words, command.help or ""
+        for name, inner in getattr(command, "commands", {}).items():
+            yield from texts(inner, f"{words} {name}")
+
+    found = dict(texts(typer.main.get_command(app), "exchange-resolver"))
+    assert len(found) > 40
+    assert not [words for words, text in found.items() if "\n" in text.replace("\n\n", "")]
 
 
 @pytest.mark.parametrize(

@@ -109,6 +109,28 @@ def test_a_key_that_everybody_can_read_is_told(
     assert code == 1 and found["permissions"]["remedy"] == f"chmod 600 {key}"
 
 
+def test_the_key_of_a_sinks_certificate_is_a_secret_too(
+    config: Path, faked: FakedMachine, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name in ("sink.pem", "sink.key"):
+        config.with_name(name).write_text("x")
+        config.with_name(name).chmod(0o644)
+    sink = "{name: s, type: syslog, to: 'tls://192.0.2.20:6514#siem.example', tls_certificate: sink.pem, tls_key: sink.key}"
+    config.write_text(SETTINGS + f"query_records: [{sink}]\n")
+    _, found = findings(config, faked, capsys)
+    assert found["permissions"]["remedy"] == f"chmod 600 {config.with_name('sink.key')}"
+
+
+def test_commands_of_ours_look_at_the_settings_that_were_given(
+    config: Path, faked: FakedMachine, capsys: pytest.CaptureFixture[str]
+) -> None:
+    config.with_name("blocklist.yaml").write_text(
+        BLOCKLIST + "lists: [{name: ads, url: 'https://lists.example/a.txt'}]\n"
+    )
+    _, found = findings(config, faked, capsys)
+    assert found["lists"]["remedy"] == f"exchange-resolver lists update ads --config {config}"
+
+
 def test_without_settings_it_says_how_to_make_some(
     tmp_path: Path, faked: FakedMachine, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 
 import pytest
 
+from resolver.blocklist.reader import read_blocklist
+from resolver.cli import import_config
 from resolver.cli.check import check_files
 from resolver.cli.import_config import import_files
+from resolver.orders.platforms import SHIPPED
+from resolver.wire.names import name_to_text
 
 FINE = "server=192.0.2.1\nno-hosts\nno-resolv\naddress=/ads.example/\naddress=/web.example/192.0.2.80\n"
 
@@ -21,9 +26,23 @@ def source(tmp_path: Path) -> Path:
 
 
 def taken(
-    source: Path, *, as_json: bool = False, force: bool = False, dry_run: bool = False, kind: str = "auto"
+    source: Path,
+    *,
+    as_json: bool = False,
+    force: bool = False,
+    dry_run: bool = False,
+    kind: str = "auto",
+    with_catalogue: bool = False,
 ) -> int:
-    return import_files(source, kind, source.parent / "out", dry_run=dry_run, force=force, as_json=as_json)
+    return import_files(
+        source,
+        kind,
+        source.parent / "out",
+        dry_run=dry_run,
+        force=force,
+        as_json=as_json,
+        with_catalogue=with_catalogue,
+    )
 
 
 def test_what_has_a_counterpart_altogether_ends_with_0_and_passes_the_check(source: Path) -> None:
@@ -131,3 +150,61 @@ def test_each_rule_of_a_name_is_left_out_for_itself(
     losses = json.loads(capsys.readouterr().out)["losses"]
     told = [(loss["line"], loss["why"].split(":")[0]) for loss in losses if loss["key"] == "github.io"]
     assert sorted(told) == [(3, "list 'own-names'"), (4, "list 'own-answers'"), (5, "own-names")]
+
+
+def test_without_the_catalogue_no_exchange_is_blocked_and_that_is_said(
+    source: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert taken(source) == 0
+    assert "no exchange of the catalogue is blocked by this" in capsys.readouterr().out
+    policy, _ = read_blocklist(source.parent / "out" / "blocklist.yaml")
+    assert policy is not None and not policy.exchanges
+
+
+def test_with_the_catalogue_its_exchanges_are_blocked_besides(
+    source: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert taken(source, with_catalogue=True) == 0
+    assert "no exchange" not in capsys.readouterr().out
+    assert check_files(source.parent / "out" / "resolver.yaml", None, strict=True, as_json=False) == 0
+    policy, _ = read_blocklist(source.parent / "out" / "blocklist.yaml")
+    shipped, _ = read_blocklist(SHIPPED)
+    assert policy is not None and shipped is not None
+    assert {one.label for one in policy.exchanges} == {one.label for one in shipped.exchanges}
+    assert len(policy.name_rules) == len(shipped.name_rules)
+    assert [spec.name for spec in policy.lists] == ["own-names", "own-answers"]
+
+
+def test_a_name_that_the_catalogue_blocks_already_is_no_obstacle(tmp_path: Path) -> None:
+    source = tmp_path / "AdGuardHome.yaml"
+    source.write_text(
+        "dns: {upstream_dns: [192.0.2.1]}\nschema_version: 29\n"
+        "user_rules: ['||binance.com^$important', '||mine.example^$important']\n"
+    )
+    assert taken(source, with_catalogue=True) == 1
+    policy, problems = read_blocklist(tmp_path / "out" / "blocklist.yaml")
+    assert policy is not None, problems
+    blocked = {(name_to_text(rule.owner), rule.rule.label) for rule in policy.name_rules}
+    assert ("binance.com", "binance") in blocked and ("mine.example", "own-names") in blocked
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root gives files away")
+@pytest.mark.parametrize("is_known", [True, False])
+def test_what_root_imports_can_be_read_by_the_server(
+    source: Path, is_known: bool, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Or whoever imports is told how."""
+    monkeypatch.setattr(import_config, "default_state_dir", lambda: None)
+    folder = source.parent / "out"
+    if is_known:
+        (folder / "state").mkdir(parents=True)
+        os.chown(folder / "state", 54_321, 54_322)
+    assert taken(source) == 0
+    told = capsys.readouterr().out
+    for path in folder.iterdir():
+        if path.is_file():
+            status = path.stat()
+            assert (status.st_mode & 0o777, status.st_gid) == (0o640, 54_322 if is_known else 0)
+    assert ("chgrp GROUP-OF-THE-SERVER" in told) is not is_known
+    if not is_known:
+        assert taken(source, dry_run=True) == 0 and "chgrp" not in capsys.readouterr().out

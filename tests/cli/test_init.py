@@ -85,6 +85,31 @@ def test_the_network_is_pointed_at_this_machines_address(
     assert "192.0.2.2 as the only DNS server" in out and "dhcp-option=option:dns-server,192.0.2.2" in out
 
 
+@pytest.mark.parametrize(
+    ("listen", "told", "not_told"),
+    [
+        ("0.0.0.0:53", "point the network at 192.0.2.2;", "devices ask port 53"),
+        ("192.0.2.53:53", "point the network at 192.0.2.53;", "192.0.2.2"),
+        ("192.0.2.53:5353", "devices ask port 53; listen.dns has 5353", "192.0.2.2"),
+        ("127.0.0.1:53 [::1]:53", "only this machine can ask", "point the network"),
+        ("127.0.0.1:5335", "listen.dns has 5335", "point the network"),
+    ],
+)
+def test_the_network_is_pointed_at_what_the_server_listens_on(
+    tmp_path: Path,
+    faked: FakedMachine,
+    capsys: pytest.CaptureFixture[str],
+    listen: str,
+    told: str,
+    not_told: str,
+) -> None:
+    faked.write("/proc/net/fib_trie", "Local:\n     |-- 192.0.2.2\n        /32 host LOCAL\n")
+    given = iter([listen, "udp://192.0.2.1:53", "-"])
+    assert made(tmp_path, faked, "office", ask=lambda question, default: next(given)) == 0
+    out = capsys.readouterr().out
+    assert told in out and not_told not in out
+
+
 def test_answers_on_a_terminal_are_taken_and_wrong_ones_asked_again(
     tmp_path: Path, faked: FakedMachine
 ) -> None:
@@ -106,6 +131,14 @@ def test_answers_on_a_terminal_are_taken_and_wrong_ones_asked_again(
     assert [str(one) for one in settings.clients.allow] == ["198.51.100.0/24"]
     assert '  contact: "mailto:noc@example.net"' in (tmp_path / "blocklist.yaml").read_text()
     assert "clear text" in (tmp_path / "resolver.yaml").read_text().split("listen:")[0]
+
+
+def test_answers_that_do_not_go_together_are_told(
+    tmp_path: Path, faked: FakedMachine, capsys: pytest.CaptureFixture[str]
+) -> None:
+    given = iter(["0.0.0.0:53", "udp://127.0.0.1:53", "-"])
+    assert made(tmp_path, faked, "office", ask=lambda question, default: next(given)) == 1
+    assert "resolver.yaml" in (told := capsys.readouterr().err) and "is this server itself" in told
 
 
 def test_somebody_who_goes_away_gets_no_files(tmp_path: Path, faked: FakedMachine) -> None:

@@ -185,6 +185,34 @@ def test_the_last_audit_is_in_it(desk: Desk) -> None:
     assert [one["name"] for one in audit["findings"]] == ["acme.example"]
 
 
+def test_an_audit_of_one_order_is_in_the_report_on_that_order_alone(desk: Desk) -> None:
+    desk.serve()
+    proved = NameResult(
+        "acme.example",
+        "subtree",
+        "exchange",
+        "acme",
+        ("fma-17",),
+        "b",
+        1,
+        False,
+        (Proof(Status.COVERED, ""),),
+    )
+    server = ServerResult("this server", True, (Listener("127.0.0.1:53", "udp", asked=9),))
+    selection = Selection(order="fma-17")
+    result = AuditResult(1.0, 2.0, "1", "h", "b", False, selection, (server,), (proved,))
+    save_last(desk.state, result, order="fma-17")
+    assert desk.json("--order", "fma-17")["orders"][0]["audit"] == {"covered": 1}
+    assert desk.json()["audit"] is None
+
+
+def test_what_is_missing_is_named_with_what_makes_it(desk: Desk) -> None:
+    desk.serve()
+    words = desk.report("--order", "fma-17").stderr
+    assert f"no audit is kept in {desk.state}; 'exchange-resolver audit --order fma-17' makes one" in words
+    assert "'exchange-resolver audit' makes one" in desk.report().stderr
+
+
 @pytest.mark.parametrize("form", SUFFIXES)
 @pytest.mark.parametrize("word", ["hidden-5", "Hidden Office", "Hidden title", "ghost", "Ghost"])
 def test_a_confidential_order_is_counted_in_every_format(desk: Desk, form: str, word: str) -> None:

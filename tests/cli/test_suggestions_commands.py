@@ -142,6 +142,17 @@ def test_an_accepted_name_is_written_and_comments_stay(desk: Desk) -> None:
     assert "binance-login.example" not in desk.names("--all")
 
 
+def test_where_two_people_are_needed_an_accepted_name_waits(desk: Desk) -> None:
+    config = desk.folder / "resolver.yaml"
+    config.write_text(config.read_text() + "http: {changes: two-person}\n")
+    record_as_served(desk)
+    assert desk.json("accept", "binance-login.example")["waits"]["proposal"].startswith("file-")
+    desk.blocklist.write_text(POLICY)
+    result = desk.run("accept", "kraken-login.example")
+    assert result.exit_code == 0 and "waits for a second person" in result.stdout
+    assert "within seconds" not in result.stdout
+
+
 def test_who_accepted_is_in_the_approvals_that_the_history_reads(desk: Desk) -> None:
     desk.json("accept", "binance-login.example", "--reason", "seen in a mail")
     (approval,) = read_approvals(desk.state)

@@ -147,3 +147,18 @@ def test_a_wrong_server_is_bad_input(run: Any, url: str, words: str) -> None:
     result, asked = run([GOOD], url, "--json")
     assert result.exit_code == 2 and asked == []
     assert words in json.loads(result.stdout)["problems"][0]["message"]
+
+
+def test_servers_that_are_named_need_no_settings(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[Settings] = []
+
+    async def try_upstreams(settings: Settings) -> list[Tried]:
+        asked.append(settings)
+        return [GOOD]
+
+    monkeypatch.setattr(upstreams, "try_upstreams", try_upstreams)
+    monkeypatch.setattr("resolver.cli.files.DEFAULT_PATHS", (Path("nowhere/resolver.yaml"),))
+    result = CliRunner().invoke(app, ["upstreams", "test", "tls://192.0.2.1#dns.example"])
+    assert result.exit_code == 0, result.output
+    assert [str(server) for server in asked[0].upstreams.servers] == ["tls://192.0.2.1:853#dns.example"]
+    assert CliRunner().invoke(app, ["upstreams", "test"]).exit_code == 2

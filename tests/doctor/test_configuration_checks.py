@@ -87,6 +87,20 @@ def test_what_a_running_server_says_is_passed_on(status: int | None, body: str, 
     assert found.level == level
 
 
+@pytest.mark.parametrize(
+    ("remark", "remedy"),
+    [
+        ("audit", "exchange-resolver audit"),
+        ("filtering", "exchange-resolver resume"),
+        ("hits", "curl -s http://127.0.0.1:8053/readyz"),
+    ],
+)
+def test_what_a_running_server_says_comes_with_the_command_that_mends_it(remark: str, remedy: str) -> None:
+    body = json.dumps({"status": "ready", "remarks": {remark: "something"}})
+    [found] = check_server(200, body, "http://127.0.0.1:8053/readyz")
+    assert found.remedy == remedy and found.what.endswith(f"{remark}: something")
+
+
 def test_many_problems_are_cut_and_counted() -> None:
     problems = [Problem("f", number, "x") for number in range(20)]
     found = check_written("policy", problems, "command")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 from pathlib import Path
 from typing import Any
@@ -20,7 +21,7 @@ from scripts.guide import alerts, metrics
 from scripts.guide.commands import commands
 from scripts.guide.keys import NO_DEFAULT, allowed, example_of, keys_of
 from scripts.guide.pages import made_pages
-from scripts.guide.places import EXAMPLES, GUIDE
+from scripts.guide.places import EXAMPLES, GUIDE, TEXTS
 
 FILES = {"resolver.yaml": settings_schema(), "blocklist.yaml": blocklist_schema()}
 
@@ -112,6 +113,17 @@ def test_every_alert_says_what_to_do_and_no_text_speaks_of_another() -> None:
     assert {rule["labels"]["severity"] for rule in alerts.rules()} == set(alerts.LEVELS)
 
 
+def test_nothing_that_prometheus_fills_in_stands_on_the_page_of_alerts(made: dict[str, str]) -> None:
+    page = made["reference/alerts.md"]
+    assert "{{" not in page and "$labels" not in page
+    assert "**Order ORDER is overdue" in page and "order show ORDER" in page
+
+
+def test_no_path_of_the_api_says_the_same_twice(made: dict[str, str]) -> None:
+    lines = [line for line in made["reference/api.md"].split("\n") if line]
+    assert not [here for here, below in itertools.pairwise(lines) if below.startswith(here)]
+
+
 def test_every_problem_has_an_alert_of_its_level_and_a_place_in_the_guide(made: dict[str, str]) -> None:
     severities = {"error": "critical", "warning": "warning"}
     asked = {(key, severities[kind.level]) for key, kind in KINDS.items()}
@@ -179,4 +191,37 @@ def test_every_command_that_a_page_shows_exists_with_its_options() -> None:
                 wrong += [
                     (page.name, name, option) for option in options if option not in known.get(name, ())
                 ]
+    assert wrong == []
+
+
+def test_every_setting_that_a_page_names_exists() -> None:
+    known = {".".join(key.path) for schema in FILES.values() for key in keys_of(schema)}
+    known = {name.replace(".[]", "").replace(".*", "") for name in known} | {"blocklist.yaml"}
+    sections = {name.partition(".")[0] for name in known}
+    named = {
+        (page.name, name)
+        for page in (*GUIDE.glob("*.md"), *TEXTS.glob("*.yaml"))
+        for name in re.findall(r"`([a-z_]+(?:\.[a-z_]+)+)(?:: [^`]*)?`", page.read_text())
+    }
+    assert len(named) > 100
+    assert not {
+        (page, name) for page, name in named if name.partition(".")[0] in sections and name not in known
+    }
+
+
+INLINE = re.compile(r"`(?:sudo )?exchange-resolver ([a-z][a-z-]*)(?: ([a-z][a-z-]*))?([^`]*)`")
+
+
+def test_every_command_within_a_sentence_exists_with_its_options() -> None:
+    known = {
+        command.name: {word for name, _ in command.parameters for word in re.findall(r"--?[\w-]+", name)}
+        for command in commands()
+    }
+    wrong = []
+    for page in (*GUIDE.glob("*.md"), *TEXTS.glob("*.yaml")):
+        for first, second, rest in INLINE.findall(page.read_text()):
+            name = f"{first} {second}" if f"{first} {second}" in known else first
+            options = re.findall(r"(?<=\s)--[a-z][\w-]*", rest)
+            if name not in known or not set(options) <= known[name]:
+                wrong.append((page.name, name, options))
     assert wrong == []

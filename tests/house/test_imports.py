@@ -25,6 +25,7 @@ LEVELS: dict[str, int] = {
     "plurals": 0,
     "portions": 0,
     "problems": 0,
+    "scratch": 0,
     "supervision": 0,
     "wire": 1,
     "cache": 2,

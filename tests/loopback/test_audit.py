@@ -85,6 +85,10 @@ def test_the_whole_policy_passes_and_its_result_is_kept(server: Server) -> None:
     # That of a part does not take its place.
     assert audit("--config", server.settings_path, "--exchange", "alpha")[0] == 0
     assert load_last(server.directory / "state") == kept
+    assert audit("--config", server.settings_path, "--order", "page")[0] == 0
+    of_order = load_last(server.directory / "state", order="page")
+    assert of_order is not None and of_order.names and load_last(server.directory / "state") == kept
+    assert all("page" in name.orders for name in of_order.names)
     statuses = {name.written: name.status for name in kept.names if name.kind in ("exchange", "allow", "ask")}
     assert statuses == {
         "alpha.example": Status.COVERED,

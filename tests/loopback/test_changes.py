@@ -76,6 +76,12 @@ def test_pause_by_the_api_holds_over_a_restart_and_ends_by_resume(tmp_path: Path
         assert server.is_blocked("alpha.example"), "an authority's order stays"
         assert server.metrics()[PAUSED] > 1.7e9
         assert "the bank's portal fails" in server.page("/readyz")[1]
+        request = urllib.request.Request(
+            f"http://127.0.0.1:{server.http_port}/readyz", headers={"x-forwarded-for": "192.0.2.1"}
+        )
+        with urllib.request.urlopen(request, timeout=60) as answer:
+            told = json.loads(answer.read())["remarks"]["filtering"]
+        assert told.startswith("filtering is paused until") and "ann" not in told and "bank" not in told
     with Office(tmp_path, blocklist="", port=server.port) as server:
         assert not server.is_blocked("beta.example") and server.is_blocked("alpha.example")
         status, told = server.post("bob", "/resume", {"reason": "mended"})
@@ -112,6 +118,43 @@ def test_two_people_are_needed_and_the_second_one_is_another(tmp_path: Path) -> 
         [waiting] = [one for one in server.call("bob", "/proposals")[1]["items"] if one["state"] == "open"]
         assert server.post("bob", f"/proposals/{waiting['id']}/approve")[0] == 200
         server.comes("beta.example", blocked=True)
+
+
+def test_a_pause_takes_two_people_and_its_end_one(tmp_path: Path) -> None:
+    changes = {"http": {"changes": "two-person"}}
+    with Office(tmp_path, blocklist=HOUSE, changes=changes) as server:
+        status, told = server.post("ann", "/pause", {"for_s": 600, "reason": "the bank's portal fails"})
+        assert status == 202 and not told["paused"], told
+        path = f"/proposals/{told['proposal']}"
+        [waiting] = server.call("bob", "/proposals")[1]["items"]
+        assert waiting["kind"] == "pause" and "- exchange beta" in waiting["words"]
+        assert "alpha" not in waiting["words"] and "10 min" in waiting["headline"]
+        assert server.post("ann", f"{path}/approve")[0] == 403
+        assert server.is_blocked("beta.example") and server.metrics()[PAUSED] == 0
+        assert server.post("bob", f"{path}/approve")[0] == 200
+        server.comes("beta.example", blocked=False)
+        assert server.is_blocked("alpha.example"), "an authority's order stays"
+        now = server.call("ann", "/pause")[1]
+        assert (now["who"], now["approved_by"]) == ("ann", "bob")
+        assert server.post("ann", "/resume")[0] == 200, "alone, and at once"
+        server.comes("beta.example", blocked=True)
+
+
+def test_an_edit_that_waits_is_told_apart_from_one_that_cannot_be_loaded(tmp_path: Path) -> None:
+    changes = {"http": {"changes": "two-person"}}
+    with Office(tmp_path, blocklist=HOUSE, changes=changes) as server:
+        before = server.metrics()
+        server.replace_blocklist(HOUSE.replace("beta.example", "more.example"))
+        server.wait_for_reload(before, "failure")
+        told = server.metrics()
+        assert (told["resolver_blocklist_edit_waits"], told["resolver_blocklist_is_stale"]) == (1, 0)
+        wrong = [one["id"] for one in server.call("bob", "/problems")[1]["items"]]
+        assert "edit_waits" in wrong and "policy_not_in_force" not in wrong
+        before = server.metrics()
+        server.replace_blocklist("exchanges: [")
+        server.wait_for_reload(before, "failure")
+        told = server.metrics()
+        assert (told["resolver_blocklist_edit_waits"], told["resolver_blocklist_is_stale"]) == (0, 1)
 
 
 def test_flush_reload_audit_and_lists_answer_as_told(tmp_path: Path) -> None:

@@ -10,7 +10,8 @@ import shutil
 import socket
 import subprocess
 import threading
-from collections.abc import Iterator
+import urllib.request
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -82,7 +83,9 @@ exchanges:
     name: Shadowed Exchange
     mode: shadow
     domains: [shadow.example]
-allow: [academy.alpha.example]
+allow:
+  - academy.alpha.example
+  - {{name: old.alpha.example, reason: "<img src=x onerror=alert(1)> refunds", ticket: T-1, until: 2024-02-01}}
 """
 PAGES = {
     "overview": "#/",
@@ -92,6 +95,7 @@ PAGES = {
     "exchanges": "#/exchanges",
     "exchange": "#/exchanges/hostile",
     "lists": "#/lists",
+    "exceptions": "#/exceptions",
     "suggestions": "#/suggestions",
     "changes": "#/changes",
     "service": "#/service",
@@ -108,10 +112,10 @@ HOSTILE = (
 )
 ASKED = ("blocked.example.net", "www.alpha.example", "beta.example", "shadow.example", "open.example.org")
 VIEWS = ("wide-light", "wide-dark", "phone-light")
-RICH = ("overview", "explain", "order", "exchange", "changes", "service")
+RICH = ("overview", "explain", "order", "exchange", "exceptions", "changes", "service")
 """These are looked at in every view; `make long` does so with all pages."""
 LOOKS = {page: VIEWS if IS_LONG or page in RICH else VIEWS[:1] for page in PAGES}
-STEPS = ("first", "explain", "languages", "gate", "report", "changes")
+STEPS = ("first", "explain", "languages", "gate", "report", "changes", "editing")
 PAINT_MS_MAX = 1_000.0
 GZIPPED_OCTETS_MAX = 200_000
 QUERIES_PER_S = 200
@@ -164,15 +168,48 @@ def seen(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Any]]:
             server.stop()
 
 
-def look(server: Server, token: str, pictures: Path) -> dict[str, Any]:
+@pytest.fixture(scope="module")
+def proposed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Any]]:
+    """What the second person is shown of an edit and of a pause that wait, and what an approval does."""
+    folder = tmp_path_factory.mktemp("proposed")
+    pictures = Path(os.environ.get("DASHBOARD_SCREENSHOTS", folder / "pictures"))
+    pictures.mkdir(parents=True, exist_ok=True)
+    owners = {name: new_token() for name in ("ann", "bob")}
+    tokens = folder / "tokens"
+    tokens.write_text("".join(f"{line_of(name, Role.APPROVE, token)}\n" for name, token in owners.items()))
+    tokens.chmod(0o600)
+    changes = {"http": {"tokens_file": str(tokens), "changes": "two-person"}}
+    with Server(folder / "server", blocklist=BLOCKLIST, changes=changes) as server:
+
+        def ask(path: str, body: Any = None) -> Any:
+            headers = {"authorization": f"Bearer {owners['ann']}", "content-type": "application/json"}
+            octets = None if body is None else json.dumps(body).encode()
+            url = f"http://127.0.0.1:{server.http_port}/api/v1{path}"
+            with urllib.request.urlopen(urllib.request.Request(url, octets, headers), timeout=60) as answer:
+                return json.loads(answer.read())
+
+        edit = {"do": "add-domains", "id": "beta", "domains": ["www.beta.example"]}
+        ask("/edits", {"base": ask("/edits")["base"], "edits": [edit], "reason": HOSTILE[0]})
+        ask("/pause", {"for_s": 1_800, "reason": HOSTILE[5], "including_orders": True})
+        yield look(server, owners["bob"], pictures, pages=(), steps=("proposals",))
+
+
+def look(
+    server: Server,
+    token: str,
+    pictures: Path,
+    *,
+    pages: Sequence[tuple[str, str, Sequence[str]]] | None = None,
+    steps: Sequence[str] = STEPS,
+) -> dict[str, Any]:
     wishes = {
         "url": f"http://127.0.0.1:{server.http_port}/",
         "token": token,
         "folder": str(pictures),
         "chromium": shutil.which("chromium"),
-        "pages": [(name, place, LOOKS[name]) for name, place in PAGES.items()],
+        "pages": [(name, place, LOOKS[name]) for name, place in PAGES.items()] if pages is None else pages,
         "hostile": HOSTILE,
-        "steps": STEPS,
+        "steps": steps,
     }
     done = subprocess.run(
         ["node", "tests/e2e.mjs", json.dumps(wishes)],
@@ -273,6 +310,38 @@ def test_a_token_is_pasted_and_no_cookie_set(seen: dict[str, Any]) -> None:
 def test_a_pause_is_asked_for_told_and_ended(seen: dict[str, Any]) -> None:
     assert "paused until" in seen["steps"]["changes"]["banner"]
     assert "a test of ours" in seen["steps"]["changes"]["banner"]
+
+
+def test_an_edit_is_seen_before_it_is_saved(seen: dict[str, Any]) -> None:
+    told = seen["steps"]["changes"]["edit"]
+    assert "+ added.example" in told["preview"] and "Nothing is written yet." in told["preview"]
+    assert told["focused"] == "preview", "a screen reader reads it at once"
+    assert (told["again"], told["saves"]) == ("Preview", "Save"), "what was typed since is seen anew"
+
+
+def test_orders_and_exceptions_are_edited_with_the_keyboard_alone(seen: dict[str, Any]) -> None:
+    told = seen["steps"]["editing"]
+    assert "7 O 13/26" in told["order"] and "2031-02-03" in told["order"]
+    assert "+ pay.alpha.example" in told["exception"] and "pay.alpha.example" in told["removal"]
+    assert told["reached"] == ["Domain", "Why it is let through", "Ticket"]
+    assert told["focused"] == "preview" and told["elements"] == 0
+    assert [one for one in told["violations"] if one["impact"] in ("serious", "critical")] == []
+
+
+def test_who_approves_sees_the_difference_the_remarks_and_the_files(proposed: dict[str, Any]) -> None:
+    assert proposed["trouble"] == [] and proposed["hosts"] == []
+    told = proposed["steps"]["proposals"]
+    pause, edit = told["shown"]
+    assert "+ www.beta.example" in edit and "What the check remarked" in edit and "blocklist.yaml" in edit
+    assert "sha256" in edit and "<img src=x" in edit and told["elements"] == 0
+    assert "30 min" in pause and "- exchange alpha" in pause and "what authorities ordered" in pause
+    assert all(one["width"] <= one["inner"] for one in told["sizes"])
+    assert [one for one in told["violations"] if one["impact"] in ("serious", "critical")] == []
+
+
+def test_a_pause_begins_when_the_second_person_approves_it(proposed: dict[str, Any]) -> None:
+    banner = proposed["steps"]["proposals"]["banner"]
+    assert "paused until" in banner and "by ann" in banner and "approved by bob" in banner
 
 
 def test_the_report_is_one_click_away(seen: dict[str, Any]) -> None:

@@ -116,7 +116,9 @@ FULL = Facts(
         OrderFacts("c-2", None, 0.0, {"not_blocked": 0, "protected": 1104}),
     ),
     expiring=1,
-    reloads=ReloadFacts(401, 402, last_success=403.0, last_attempt=404.0, serves_last_good=True),
+    reloads=ReloadFacts(
+        401, 402, last_success=403.0, last_attempt=404.0, serves_last_good=True, waits_for_second=True
+    ),
     clock_doubt="ahead",
     paused_until=1_700_000_600.0,
     history=HistoryFacts(generation=901, failures=902),

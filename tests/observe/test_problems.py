@@ -61,6 +61,10 @@ WRONG: dict[str, tuple[Facts, Facts]] = {
         Facts(reloads=ReloadFacts(serves_last_good=True)),
         Facts(reloads=ReloadFacts(failures=3)),
     ),
+    "edit_waits": (
+        Facts(reloads=ReloadFacts(waits_for_second=True)),
+        Facts(reloads=ReloadFacts(failures=3, serves_last_good=True)),
+    ),
     "policy_empty": (
         Facts(policy=PolicyFacts(1, is_empty=True)),
         Facts(policy=PolicyFacts(0, is_empty=True)),

@@ -20,6 +20,7 @@ from resolver.publishing.history import open_history
 from resolver.publishing.image_store import ImageStore, LastGood, hash_file
 from resolver.publishing.publisher import Publisher
 from resolver.publishing.recorder import Applied, record
+from resolver.publishing.second_person import served_now
 from resolver.publishing.status import StartRefused
 from resolver.wire.names import name_from_text as n
 from tests.support.publisher_rig import HandClock
@@ -52,7 +53,7 @@ class Stage:
 
     def approve(self, compiled: Compiled, reason: str) -> None:
         blocklist = compiled.inputs[0].sha256 if compiled.has_objections_to_blocklist else ""
-        served = self.store.served()
+        served = served_now(self.state)
         serial = 0 if served is None else served.serial
         content = content_hash(compiled.inputs)
         add_approval(self.state, Approval(content, "ann", NOW, reason, blocklist, serial=serial))

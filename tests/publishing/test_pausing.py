@@ -12,12 +12,14 @@ from typing import Any
 
 import pytest
 
+from resolver.changing import pausing as pausing_module
 from resolver.changing.pausing import pause_filtering, resume_filtering
+from resolver.changing.refusal import Refused
 from resolver.clock import BootMoment
 from resolver.publishing import pause_keeper
 from resolver.publishing import publisher as publisher_module
 from resolver.publishing.paused_image import CannotPause
-from resolver.publishing.pausing import Pause, PauseUnusable, pause_path, read_pause
+from resolver.publishing.pausing import Pause, PauseUnusable, pause_path, read_pause, write_pause
 from resolver.publishing.publisher import Publisher
 from resolver.wire.names import name_from_text as n
 from tests.support.publisher_rig import DAY_S, Stage, entry, logged, nothing, play
@@ -31,7 +33,9 @@ def house(label: str, more: str = "") -> str:
     return f"  {label}: {{name: {label.title()}, domains: [{label}.example]{more}}}\n"
 
 
-def ask(stage: Stage, for_s: float = 600.0, *, including_orders: bool = False) -> Pause:
+def ask(
+    stage: Stage, for_s: float = 600.0, *, including_orders: bool = False, approved_by: str = ""
+) -> Pause:
     return pause_filtering(
         stage.state,
         "ann",
@@ -40,6 +44,7 @@ def ask(stage: Stage, for_s: float = 600.0, *, including_orders: bool = False) -
         including_orders=including_orders,
         wall=stage.clock.wall(),
         boot=stage.boot(),
+        approved_by=approved_by,
     )
 
 
@@ -79,6 +84,8 @@ def test_pause_ends_by_itself_at_its_second_even_if_nobody_looks(stage: Stage) -
         begun = stage.clock.wall()
         stage.clock.advance(599.0)
         assert not stage.blocks("beta") and publisher.pausing.until == pytest.approx(begun + 600)
+        assert "by ann (the bank's portal fails)" in publisher.pausing.remark()
+        assert publisher.pausing.remark_outside() == "filtering is paused until 2020-09-13T12:53:20Z"
         stage.clock.advance(1.0)
         assert stage.blocks("beta"), "the policy's own date"
         await publisher.reload_if_changed()
@@ -375,7 +382,127 @@ def test_pause_that_cannot_be_written_leaves_everything_blocked(
         ask(stage)
         await publisher.reload_if_changed()
         assert stage.blocks("beta") and publisher.pausing.until == 0
-        assert publisher.pausing.remark() == "a pause is asked for and not in force: no space"
+        assert publisher.pausing.remark() == "a pause was asked for and is refused: no space"
+        stage.clock.advance(601.0)
+        assert publisher.pausing.remark() == "", "it would be over"
+
+    play(stage, story)
+
+
+@pytest.mark.parametrize("later", ["a reload", "a restart"])
+def test_pause_that_was_refused_never_begins_later(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch, later: str
+) -> None:
+    stage.write(house("beta"))
+
+    def full(*_: object, **__: object) -> None:
+        raise CannotPause("no space")
+
+    async def refused(publisher: Publisher) -> None:
+        with monkeypatch.context() as patched:
+            patched.setattr(pause_keeper, "write_paused", full)
+            ask(stage)
+            await publisher.heed_pause()
+            assert publisher.pausing.trouble
+        if later == "a reload":
+            stage.write(house("beta"), house("gamma"))
+            assert await publisher.reload_if_changed()
+            assert stage.blocks("beta") and stage.blocks("gamma")
+        told = publisher.pausing.as_json()["ended"]
+        assert told["who"] == "the server" and told["reason"] == "no space"
+
+    async def afterwards(publisher: Publisher) -> None:
+        assert stage.blocks("beta") and publisher.pausing.until == 0
+        ask(stage)
+        await publisher.heed_pause()
+        assert not stage.blocks("beta"), "another one may"
+
+    play(stage, refused)
+    play(stage, afterwards)
+
+
+def test_pause_that_is_refused_is_withdrawn_though_the_disk_is_full(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stage.write(house("beta"))
+
+    def full(*_: object, **__: object) -> None:
+        raise CannotPause("no space")
+
+    def no_room(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    async def story(publisher: Publisher) -> None:
+        ask(stage)
+        with monkeypatch.context() as patched:
+            patched.setattr(pause_keeper, "write_paused", full)
+            patched.setattr("resolver.publishing.pausing._write", no_room)
+            await publisher.heed_pause()
+        assert not pause_path(stage.state).exists()
+
+    play(stage, story)
+    play(stage, nothing)
+    assert stage.blocks("beta")
+
+
+def test_pause_that_ends_with_a_reload_without_room_stays_over(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stage.write(house("beta"))
+
+    def full(*_: object, **__: object) -> None:
+        raise CannotPause("no space")
+
+    async def story(publisher: Publisher) -> None:
+        ask(stage)
+        await publisher.heed_pause()
+        assert not stage.blocks("beta")
+        with monkeypatch.context() as patched:
+            patched.setattr(pause_keeper, "write_paused", full)
+            stage.write(house("beta"), house("gamma"))
+            assert await publisher.reload_if_changed()
+        assert stage.blocks("beta")
+        stage.write(house("beta"))
+        assert await publisher.reload_if_changed() and stage.blocks("beta")
+
+    play(stage, story)
+
+
+def test_pause_that_the_command_cannot_keep_for_sure_is_withdrawn(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What fails may be the last step, behind the rename."""
+    stage.write(house("beta"))
+    keep = write_pause
+
+    def kept_and_failed(state_dir: Path, pause: Pause) -> None:
+        keep(state_dir, pause)
+        raise OSError(5, "Input/output error")
+
+    async def story(publisher: Publisher) -> None:
+        monkeypatch.setattr(pausing_module, "write_pause", kept_and_failed)
+        with pytest.raises(Refused, match="Input/output"):
+            ask(stage)
+        await publisher.heed_pause()
+        assert stage.blocks("beta") and publisher.pausing.until == 0
+
+    play(stage, story)
+
+
+def test_with_two_people_a_pause_that_one_asks_for_is_refused(stage: Stage) -> None:
+    stage.write(house("beta"))
+
+    async def story(publisher: Publisher) -> None:
+        publisher.pausing.two_person = True
+        ask(stage, approved_by="bob")
+        await publisher.heed_pause()
+        assert not stage.blocks("beta")
+        ask(stage)
+        await publisher.heed_pause()
+        assert stage.blocks("beta"), "nor does the one go on whose place it took"
+        assert "two people are needed" in publisher.pausing.remark()
+        pause = read_pause(stage.state)
+        assert pause is not None and pause.ended is not None
 
     play(stage, story)
 

@@ -173,8 +173,8 @@ def test_the_child_records(tmp_path: Path) -> None:
 def test_the_child_takes_idle_time_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     started: list[tuple[str, ...]] = []
 
-    async def when_idle(*words: str, timeout_s: float, idle_s: float, job: bytes) -> Ended:
-        assert timeout_s == idle_s == RECORD_TIMEOUT_S and job
+    async def when_idle(*words: str, timeout_s: float, job: bytes) -> Ended:
+        assert timeout_s == RECORD_TIMEOUT_S and job
         started.append(words)
         return Ended(0, b'{"number": 7}', b"")
 

@@ -13,6 +13,7 @@ from resolver.publishing.compiled import Compiled
 from resolver.publishing.compiler import compile_policy
 from resolver.publishing.image_store import ImageStore, LastGood, open_image, serial_after
 from resolver.publishing.recorder import Applied, record
+from resolver.publishing.second_person import served_now
 from resolver.wire.names import name_from_text as n
 
 NOW = 1.7e9
@@ -55,7 +56,7 @@ class Stage:
         return compiled
 
     def approve(self) -> None:
-        compiled, served = self.compile(), self.store.served()
+        compiled, served = self.compile(), served_now(self.state)
         assert served is not None
         blocklist = compiled.inputs[0].sha256 if compiled.has_objections_to_blocklist else ""
         content = content_hash(compiled.inputs)

@@ -158,6 +158,12 @@ def test_hits_of_all_are_each_query_once() -> None:
     assert order(made, "fma-2026-17").hits.blocked == 2552
 
 
+def test_a_report_on_one_order_has_the_hits_of_that_order() -> None:
+    made = report(only_order="fma-2026-17")
+    assert made.hits.blocked == order(report(), "fma-2026-17").hits.blocked == 2552
+    assert report(only_order="court-991").hits.blocked == 0
+
+
 def test_an_order_has_no_hits_but_those_met_while_it_was_in_force() -> None:
     assert order(report(), "house").hits.blocked == 0
     assert order(report(), "court-991").hits == Hits()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, date, datetime
 from pathlib import Path
 
@@ -135,6 +136,13 @@ def test_orders_are_told_apart_by_what_cites_them_and_by_what_they_ask() -> None
         "p": (("uncovered", 1),),
         "q": (("covered", 1),),
     }
+
+
+def test_what_no_dns_can_block_is_not_told_as_open_as_it_must_be() -> None:
+    page = name("t.me", Status.OPEN, kind="ask", source="o")
+    page = replace(page, proofs=(Proof(Status.OPEN, "because"),))
+    found = audit_from(result(page, name("a.example", Status.COVERED)), nothing_hidden)
+    assert found.counts == (("covered", 1),) and dict(found.orders)["o"].counts == (("covered", 1),)
 
 
 def test_a_confidential_name_is_a_finding_without_a_name() -> None:

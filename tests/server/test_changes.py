@@ -14,9 +14,12 @@ from resolver.api.refusal import Kind, Refusal
 from resolver.api.tokens import Caller, Role
 from resolver.cache import ResponseCache
 from resolver.changing import refusal as changing_refusal
+from resolver.changing.pausing import pause_filtering
 from resolver.children import Ended
+from resolver.config.http_settings import Http
 from resolver.config.settings import Settings
 from resolver.fetching.keeper import ListKeeper
+from resolver.publishing.paused_image import CannotPause
 from resolver.publishing.pausing import pause_path
 from resolver.publishing.publisher import Publisher
 from resolver.server.audits import Audits
@@ -40,12 +43,18 @@ class Nobody:
 class Rig:
     """Changes of a served stage, with a child that says what it is told to."""
 
-    def __init__(self, stage: Stage, publisher: Publisher, answer: Any = None) -> None:
+    def __init__(
+        self, stage: Stage, publisher: Publisher, answer: Any = None, *, two_person: bool = False
+    ) -> None:
         self.jobs: list[dict[str, Any]] = []
         self.answer = answer
         self.hold = asyncio.Event()
         self.hold.set()
-        settings = Settings(blocklist=stage.blocklist, state_dir=stage.state)
+        settings = Settings(
+            blocklist=stage.blocklist,
+            state_dir=stage.state,
+            http=Http(changes="two-person" if two_person else "direct"),
+        )
         keeper, audits = cast(ListKeeper, Nobody()), cast(Audits, Nobody())
         cache = ResponseCache(1 << 20)
         self.changes = Changes(
@@ -137,6 +146,57 @@ def test_pause_is_in_force_when_it_is_answered(stage: Stage) -> None:
     story(stage, act)
 
 
+def test_pause_that_is_refused_begins_neither_now_nor_later(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object, **__: object) -> None:
+        raise CannotPause("no space")
+
+    async def whole(publisher: Publisher) -> None:
+        rig = Rig(stage, publisher)
+        with monkeypatch.context() as patched:
+            patched.setattr("resolver.publishing.pause_keeper.write_paused", full)
+            with pytest.raises(Refusal, match="is refused: no space") as refusal:
+                await rig.changes.pause(ANN, 600, "why", including_orders=False)
+        assert refusal.value.kind is Kind.CONFLICT and "not begin later" in refusal.value.remedy
+        stage.write(entry("alpha"), "  beta: {name: Beta, domains: [beta.example, new.example]}\n")
+        assert await publisher.reload_if_changed() and stage.blocks("beta")
+        assert not rig.changes.paused()["paused"]
+        told = await rig.changes.pause(ANN, 600, "why", including_orders=False)
+        assert told["paused"], "what was refused before stands in nobody's way"
+
+    play(stage, whole)
+
+
+def test_where_two_people_are_needed_a_pause_is_proposed_and_in_force_when_the_approval_is_answered(
+    stage: Stage,
+) -> None:
+    async def whole(publisher: Publisher) -> None:
+        publisher.pausing.two_person = True
+        rig = Rig(
+            stage, publisher, {"done": {"state": "proposed", "proposal": "0123456789ab"}}, two_person=True
+        )
+        told = await rig.changes.pause(ANN, 600, "why", including_orders=False)
+        assert not told["paused"] and told["proposal"] == "0123456789ab"
+        [job] = rig.jobs
+        assert (job["do"], job["who"], job["for_s"], job["two_person"]) == ("pause", "ann", 600, True)
+        rig.answer = {"done": {"kind": "pause", "state": "approved"}}
+        pause_filtering(
+            stage.state,
+            "ann",
+            600,
+            "why",
+            including_orders=False,
+            wall=stage.clock.wall(),
+            boot=stage.boot(),
+            approved_by="bob",
+        )
+        await rig.changes.change("approve", ANN, id="0123456789ab")
+        assert rig.changes.paused()["approved_by"] == "bob" and not stage.blocks("beta")
+
+    play(stage, whole)
+
+
 def test_resume_goes_on_when_the_client_has_closed_its_connection(
     stage: Stage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -162,6 +222,30 @@ def test_resume_goes_on_when_the_client_has_closed_its_connection(
         may_go_on.set()
         await done.wait()
         assert stage.blocks("beta")
+
+    play(stage, whole)
+
+
+def test_pause_that_waits_for_a_reload_is_accepted_and_begins_with_its_end(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("resolver.server.changes.HEEDED_S", 0.0)
+
+    async def whole(publisher: Publisher) -> None:
+        rig, heed, may_go_on = Rig(stage, publisher), publisher.heed_pause, asyncio.Event()
+        done = asyncio.Event()
+
+        async def slowly() -> None:
+            await may_go_on.wait()
+            await heed()
+            done.set()
+
+        monkeypatch.setattr(publisher, "heed_pause", slowly)
+        told = await rig.changes.pause(ANN, 600, "why", including_orders=False)
+        assert told["soon"] and not told["paused"] and told["proposal"] is None
+        may_go_on.set()
+        await done.wait()
+        assert not stage.blocks("beta") and not rig.changes.paused()["soon"]
 
     play(stage, whole)
 

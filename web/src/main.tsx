@@ -16,6 +16,7 @@ import { DoButton, SignIn, useMay } from './parts/actions'
 import { Tellings } from './parts/dialog'
 import { Moment, Prose, Say, Stranger, useReader, useTexts } from './parts/text'
 import { Changes, Generation } from './pages/changes'
+import { Exceptions } from './pages/exceptions'
 import { ExchangePage, Exchanges } from './pages/exchanges'
 import { ExplainPage } from './pages/explain'
 import { Lists } from './pages/lists'
@@ -32,6 +33,7 @@ const PLACES: readonly (readonly [string, Key])[] = [
   ['orders', 'orders'],
   ['exchanges', 'exchanges'],
   ['lists', 'lists'],
+  ['exceptions', 'exceptions'],
   ['suggestions', 'suggestions'],
   ['changes', 'changes'],
   ['service', 'service'],
@@ -52,6 +54,8 @@ function pageOf({ path, query }: Place): VNode | null {
       return key === undefined ? <Exchanges find={query['find'] ?? ''} /> : <ExchangePage id={key} />
     case 'lists':
       return <Lists />
+    case 'exceptions':
+      return <Exceptions />
     case 'suggestions':
       return <Suggestions />
     case 'changes':

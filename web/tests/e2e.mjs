@@ -15,6 +15,8 @@ const VIEWS = {
   'phone-light': { colorScheme: 'light', viewport: { width: 390, height: 844 } },
   'phone-dark': { colorScheme: 'dark', viewport: { width: 390, height: 844 } },
 }
+/** The most different ones, of what is drawn alike in all. */
+const TWO_VIEWS = ['wide-light', 'phone-dark']
 const found = { pages: [], trouble: [], hosts: [], steps: {}, took_ms: {}, paint_ms: null, transferred: 0 }
 const host = new URL(wishes.url).host
 // A busy machine must not fail a test.
@@ -243,14 +245,115 @@ const steps = {
     await page.click('main .head button')
     await page.fill('dialog textarea', 'added.example')
     await page.fill('dialog input[type=text]', 'a test of ours')
+    await page.click('dialog button[type=submit]')
+    await page.waitForSelector('dialog .preview')
+    const preview = await page.textContent('dialog .preview')
+    const focused = await page.evaluate(() => document.activeElement.className)
     await page.screenshot({ path: path.join(wishes.folder, 'edit.png') })
+    // Whoever types on sees it anew before it can be saved.
+    await page.fill('dialog textarea', 'added.example other.example')
+    const again = await page.textContent('dialog button[type=submit]')
+    await page.fill('dialog textarea', 'added.example')
+    const saves = await page.textContent('dialog button[type=submit]')
     await page.click('dialog button[type=submit]')
     await page.waitForFunction(() => document.querySelector('.telling')?.textContent.includes('Saved'))
     // The page shows it by itself, once it is in force.
     await page.waitForFunction(() => document.querySelector('main').textContent.includes('added.example'))
     const cookies = (await context.cookies()).length
     await context.close()
-    return { before, refused, signed_in, banner, cookies }
+    return { before, refused, signed_in, banner, cookies, edit: { preview, focused, again, saves } }
+  },
+
+  /** Orders and exceptions, by the keyboard alone where it matters; strangers' words in every field. */
+  async editing() {
+    const { context, page } = await open('wide-light', { bypassCSP: true, token: wishes.token })
+    const violations = []
+    const pictured = async name => {
+      for (const view of TWO_VIEWS) {
+        await page.setViewportSize(VIEWS[view].viewport)
+        await page.emulateMedia({ colorScheme: VIEWS[view].colorScheme })
+        await page.screenshot({ path: path.join(wishes.folder, `${name}-${view}.png`) })
+        violations.push(...(await judge(page)))
+      }
+      await page.setViewportSize(VIEWS['wide-light'].viewport)
+    }
+    const saved = () => page.waitForFunction(() => document.querySelector('.telling')?.textContent.includes('Saved'))
+    const close = () => page.click('.telling .close')
+
+    await page.goto(`${wishes.url}#/orders/order-2`)
+    await page.click('main .head .actions button')
+    await page.fill('dialog input[type=text] >> nth=2', '7 O 13/26')
+    await page.fill('dialog input[type=date] >> nth=4', '2031-02-03')
+    await page.fill('dialog input[type=text] >> nth=3', wishes.hostile[5])
+    await page.click('dialog button[type=submit]')
+    await page.waitForSelector('dialog .preview')
+    const order = await page.textContent('dialog .preview')
+    await pictured('edit-order')
+    await page.click('dialog button[type=submit]')
+    await saved()
+    await page.waitForFunction(() => document.querySelector('main').textContent.includes('7 O 13/26'))
+    await close()
+
+    // An exception, with no mouse.
+    await page.evaluate(() => { location.hash = '#/exceptions' })
+    await page.waitForFunction(() => document.querySelector('main table')?.textContent.includes('academy.alpha.example'))
+    await page.evaluate(() => document.querySelector('main .head button').focus())
+    await page.keyboard.press('Enter')
+    await page.waitForSelector('dialog[open]')
+    const focus = () => page.evaluate(() => document.querySelector(`label[for="${document.activeElement.id}"]`)?.textContent ?? document.activeElement.textContent)
+    const reached = []
+    for (const text of ['pay.alpha.example', wishes.hostile[0], 'T-815']) {
+      reached.push(await focus())
+      await page.keyboard.type(text)
+      await page.keyboard.press('Tab')
+    }
+    await page.fill('dialog input[type=date] >> nth=1', '2031-02-03')
+    await page.fill('dialog input[type=text] >> nth=3', wishes.hostile[5])
+    await page.focus('dialog input[type=text] >> nth=3')
+    await page.keyboard.press('Enter')
+    await page.waitForSelector('dialog .preview')
+    const focused = await page.evaluate(() => document.activeElement.className)
+    const exception = await page.textContent('dialog .preview')
+    await pictured('edit-exception')
+    await page.focus('dialog button[type=submit]')
+    await page.keyboard.press('Enter')
+    await saved()
+    await page.waitForFunction(() => document.querySelector('main table').textContent.includes('pay.alpha.example'))
+    const elements = await page.evaluate(() => document.querySelectorAll('main img, main script, dialog img').length)
+    await close()
+    await page.click('main tr:has-text("pay.alpha.example") button >> nth=1')
+    await page.fill('dialog input[type=text]', 'no longer needed')
+    await page.click('dialog button[type=submit]')
+    await page.waitForSelector('dialog .preview')
+    const removal = await page.textContent('dialog .preview')
+    await page.keyboard.press('Escape')
+    await page.waitForFunction(() => !document.querySelector('dialog'))
+    await context.close()
+    return { order, exception, removal, reached, focused, elements, violations }
+  },
+
+  /** What waits for a second person: all that whoever approves must see. */
+  async proposals() {
+    const { context, page } = await open('wide-light', { bypassCSP: true, token: wishes.token })
+    await page.goto(`${wishes.url}#/changes`)
+    await page.waitForSelector('main .problem')
+    await page.click('main .problem:has-text("exchange") details summary')
+    const violations = []
+    const sizes = []
+    for (const view of TWO_VIEWS) {
+      await page.setViewportSize(VIEWS[view].viewport)
+      await page.emulateMedia({ colorScheme: VIEWS[view].colorScheme })
+      sizes.push(await look(page, view, 'proposals'))
+      violations.push(...(await judge(page)))
+    }
+    const shown = await page.locator('main .problem').allTextContents()
+    const elements = await page.evaluate(() => document.querySelectorAll('main img, main script').length)
+    await page.focus('main .problem:has-text("pause") button.primary')
+    await page.keyboard.press('Enter')
+    await page.waitForSelector('.banner.bad')
+    const banner = await page.textContent('.banner')
+    await context.close()
+    return { shown, sizes, violations, elements, banner }
   },
 
   async report() {

@@ -126,6 +126,7 @@ export interface Status {
     history: number
     loaded_at: string | null
     is_stale: boolean
+    edit_waits: boolean
     is_empty: boolean
     exchanges: Record<string, number>
     domains: Record<string, number>
@@ -353,7 +354,7 @@ export interface Generation {
   generation: number
   at: string
   who: string | null
-  cause: 'edit' | 'date' | 'rollback'
+  cause: 'edit' | 'date' | 'pause' | 'rollback'
   forced: boolean
   reason: string | null
   known: boolean
@@ -388,11 +389,25 @@ export interface Proposal {
   decided_reason: string
 }
 
+/** A name that is let through. */
+export interface Exception {
+  /** As the blocklist has it: `=x.example` is this name alone. */
+  name: string
+  unicode: string | null
+  state: 'in_force' | 'pending' | 'ended'
+  from: string | null
+  until: string | null
+  reason: string | null
+  ticket: string | null
+  file: string
+  line: number
+}
+
 /** One change of the blocklist. */
 export interface Edit {
   do: string
   id: string
-  keys?: Record<string, string>
+  keys?: Record<string, string | null>
   domains?: string[]
 }
 

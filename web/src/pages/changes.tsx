@@ -9,9 +9,10 @@ import { hrefOf } from '../lib/route'
 import type { Generation as Made, Proposal } from '../lib/types'
 import { AskDialog, DoButton, useMay } from '../parts/actions'
 import { tell, useFailure } from '../parts/dialog'
+import { ApprovalFiles, Differences, Remarks } from '../parts/differences'
 import { Shown } from '../parts/shown'
 import { Table } from '../parts/table'
-import { Badge, Card, Facts, Moment, Name, Prose, Stranger, useReader, useTexts } from '../parts/text'
+import { Badge, Card, Facts, Moment, Name, Prose, Say, Stranger, useReader, useTexts } from '../parts/text'
 
 const PAGE = 30
 
@@ -90,7 +91,13 @@ export function ProposalsTable({ proposals }: { proposals: readonly Proposal[] }
               <span class="soft small">
                 <Stranger text={one.who} max={60} />, <Moment at={one.at} ago />
               </span>
+              {one.kind === 'pause' ? <Badge tone="bad">{say('cause_pause')}</Badge> : null}
               {one.forced ? <Badge tone="warn">{say('forced')}</Badge> : null}
+              {one.expires_at ? (
+                <span class="soft small">
+                  <Say say="expires" when={<Moment at={one.expires_at} ago />} />
+                </span>
+              ) : null}
             </div>
             {one.reason ? (
               <p>
@@ -98,11 +105,13 @@ export function ProposalsTable({ proposals }: { proposals: readonly Proposal[] }
               </p>
             ) : null}
             <Differences lines={one.words.split('\n').filter(line => line !== one.headline)} />
+            <Remarks remarks={one.warnings} />
+            <ApprovalFiles files={one.files} />
             {one.base_changed ? <p class="notice warn">{say('proposal_outdated')}</p> : null}
             {mayApprove ? (
               <div class="actions more">
                 <DoButton
-                  kind="primary"
+                  kind={one.kind === 'pause' ? 'primary grave' : 'primary'}
                   label={say('approve')}
                   path={`proposals/${encodeURIComponent(one.id)}/approve`}
                   done={() => say('approved')}
@@ -127,25 +136,6 @@ export function ProposalsTable({ proposals }: { proposals: readonly Proposal[] }
         />
       ) : null}
     </>
-  )
-}
-
-/** A difference in words, line for line: what is indented belongs to what stands above. */
-export function Differences({ lines }: { lines: readonly string[] }): VNode {
-  return (
-    <ul class="changes differences">
-      {lines
-        .filter(line => line.trim())
-        .map((line, index) => {
-          const sign = /^\s*([+-]) /.exec(line)?.[1]
-          const kind = sign === '+' ? 'gained' : sign === '-' ? 'lost' : ''
-          return (
-            <li key={index} class={`${kind} ${/^\s/.test(line) ? 'inner' : ''}`}>
-              <Prose text={line.trim()} max={600} />
-            </li>
-          )
-        })}
-    </ul>
   )
 }
 

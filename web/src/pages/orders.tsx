@@ -6,6 +6,7 @@ import { useState } from 'preact/hooks'
 import { type Items, useResource } from '../lib/resource'
 import { hrefOf } from '../lib/route'
 import type { NotEnforced, Order, OrderWhole } from '../lib/types'
+import { AddOrderButton, EditOrderButton } from '../parts/edit_order'
 import { Shown } from '../parts/shown'
 import { Table } from '../parts/table'
 import { Badge, Card, Facts, Moment, Name, OutLink, Stranger, type Tone, useNow, useReader, useTexts } from '../parts/text'
@@ -149,6 +150,7 @@ export function Orders(): VNode {
     <>
       <div class="head">
         <h1>{say('orders')}</h1>
+        <AddOrderButton />
       </div>
       <div class="card">
         <Shown of={orders}>{answer => <OrdersTable orders={answer.items} />}</Shown>
@@ -181,6 +183,7 @@ function Whole({ order }: { order: OrderWhole }): VNode {
         </h1>
         <div class="actions">
           <StateBadge state={order.state} />
+          <EditOrderButton order={order} />
           <ReportLink wishes={{ order: order.id }} />
         </div>
       </div>

@@ -8,7 +8,7 @@ import { secondsOf } from '../lib/format'
 import { policyTurn } from '../lib/live'
 import { may, ownerOf, who } from '../lib/session'
 import { useStore } from '../lib/store'
-import type { Role } from '../lib/types'
+import type { Made, Role } from '../lib/types'
 import { Dialog, Field, tell, useFailure } from './dialog'
 import { useReader, useTexts } from './text'
 
@@ -62,14 +62,17 @@ export function PauseDialog({ onClose }: { onClose: () => void }): VNode {
   const [length, setLength] = useState<string>(PAUSES[0])
   const [reason, setReason] = useState('')
   const [isWithOrders, setIsWithOrders] = useState(false)
+  const isProposed = useStore(who).changes === 'two-person'
   const pause = async (): Promise<string> => {
-    await post('pause', { for_s: secondsOf(length), reason, including_orders: isWithOrders })
+    const { answer } = await post<Made>('pause', { for_s: secondsOf(length), reason, including_orders: isWithOrders })
     changed()
+    if (answer.proposal) return say('proposed')
     return say('paused_done', { duration: format.duration(secondsOf(length) ?? 0) })
   }
   return (
-    <Dialog title={say('pause')} doing={say('pause')} isGrave onDo={pause} onClose={onClose}>
+    <Dialog title={say('pause')} doing={say(isProposed ? 'edit_propose' : 'pause')} isGrave onDo={pause} onClose={onClose}>
       <p>{say('pause_what')}</p>
+      {isProposed ? <p class="notice">{say('pause_two_person')}</p> : null}
       <Field label={say('pause_for')}>
         {id => (
           <select id={id} value={length} onChange={event => setLength((event.currentTarget as HTMLSelectElement).value)}>

@@ -66,12 +66,13 @@ interface DialogProps {
   /** What the button says that does it. */
   doing: string
   isGrave?: boolean
-  onDo: () => Promise<string>
+  /** What to tell; null: the dialog has to be gone on with. */
+  onDo: () => Promise<string | null>
   onClose: () => void
   children: ComponentChildren
 }
 
-/** A form in a dialog; `onDo` returns what to tell.  It stays open when that fails, with why. */
+/** A form in a dialog; `onDo` returns what to tell.  It stays open when that fails, with why, and when it goes on. */
 export function Dialog({ title, doing, isGrave, onDo, onClose, children }: DialogProps): VNode {
   const say = useTexts()
   const box = useRef<HTMLDialogElement>(null)
@@ -88,7 +89,12 @@ export function Dialog({ title, doing, isGrave, onDo, onClose, children }: Dialo
     setIsBusy(true)
     setFailure(null)
     try {
-      tell({ tone: 'good', text: await onDo() })
+      const text = await onDo()
+      if (text === null) {
+        setIsBusy(false)
+        return
+      }
+      tell({ tone: 'good', text })
       onClose()
     } catch (error) {
       setFailure(failureOf(error))

@@ -10,6 +10,7 @@ import { policyTurn } from '../lib/live'
 import { hrefOf } from '../lib/route'
 import { useStore } from '../lib/store'
 import type { CitedOrder, Explanation, TracedRule } from '../lib/types'
+import { AddExceptionButton } from './edit_exception'
 import { FlushDialog, useMay } from './actions'
 import { useFailure } from './dialog'
 import { Table } from './table'
@@ -195,6 +196,7 @@ function Details({ found, isWhole }: { found: Explanation; isWhole: boolean }): 
             {say('flush')}
           </button>
         ) : null}
+        {decision.blocked ? <AddExceptionButton name={found.name} /> : null}
       </p>
       {isFlushing ? <FlushDialog name={found.name} onClose={() => setIsFlushing(false)} /> : null}
     </>

@@ -12,6 +12,7 @@ const GRAVITY = { error: 0, warning: 1 }
 /** What a problem's id begins with -> the page that shows more of it. */
 const PAGES: readonly (readonly [string, string])[] = [
   ['policy', 'changes'],
+  ['edit_waits', 'changes'],
   ['order', 'orders'],
   ['exchange', 'exchanges'],
   ['list', 'lists'],
