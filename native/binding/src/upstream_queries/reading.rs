@@ -12,6 +12,7 @@ use std::panic::{catch_unwind, AssertUnwindSafe};
 use arrayvec::ArrayVec;
 use resolver_core::flow::{ResponseContext, ResponseResult, Waiter, WaiterReply};
 
+use super::heard::HEARD_MAX;
 use super::sending::reason_of;
 use super::state::{InFlight, LoopContext, Owner, Place, UpstreamQueries};
 use crate::counters::add;
@@ -22,29 +23,6 @@ use crate::upstream_streams::{connection_of, Failure, StreamRead};
 
 /// Datagrams read from one socket before the next socket's turn.
 const DATAGRAMS_PER_TURN_MAX: usize = 8;
-
-/// Datagrams judged together: enough that their waits for memory overlap, few enough for the nearest cache.
-const HEARD_MAX: usize = 32;
-
-/// Datagrams that were read and are to be judged; without rows while they are.
-#[derive(Default)]
-pub(super) struct Heard {
-    rows: Box<[Box<[u8; RECEIVE_OCTETS]>]>,
-    /// On which socket each row's came, and how many octets it has.
-    from: ArrayVec<(Handle, usize), HEARD_MAX>,
-}
-
-impl Heard {
-    /// None yet.
-    pub(super) fn new() -> Heard {
-        Heard { rows: (0..HEARD_MAX).map(|_| Box::new([0; RECEIVE_OCTETS])).collect(), from: ArrayVec::new() }
-    }
-
-    fn each(&self) -> impl Iterator<Item = (Handle, &[u8])> {
-        let rows = self.rows.iter().zip(&self.from);
-        rows.map(|(row, &(socket, length))| (socket, row.get(..length).unwrap_or_default()))
-    }
-}
 
 impl UpstreamQueries<'_> {
     /// Read what is left of the last turn.

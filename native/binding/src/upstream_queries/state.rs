@@ -7,7 +7,7 @@ use std::sync::Arc;
 use resolver_core::entropy::Entropy;
 use resolver_core::flow::{Attempt, AttemptMaker, FlightKey, Flow, Policy};
 
-use super::reading::Heard;
+use super::heard::Heard;
 use crate::counters::{add, Counters};
 use crate::epoll::Epoll;
 use crate::late_answers::LateAnswers;

@@ -7,13 +7,15 @@
 use super::entry::{failure_octets, judgement_octets, Entry};
 use super::eviction::{EvictionQueues, FREQUENCY_MAX, SMALL_SHARE};
 use super::index::Index;
-use super::response_cache::ANY_TYPE;
 use super::seats::{name_octets, Seat, Seats, ROW_OCTETS, ROW_SEATS, SEAT_OCTETS};
 use crate::wire::numbers::{TYPE_A, TYPE_AAAA, TYPE_HTTPS};
 use crate::wire::Response;
 
 /// Eviction starts when 1/32 of the octets or of the seats is left, so its search may take several stores.
 const SLACK_SHARE: usize = 32;
+
+/// Stands for the type in an NXDOMAIN's kind; no real type is that large.
+pub(super) const ANY_TYPE: u32 = 1 << 16;
 
 /// Slots of the index that come from memory together.
 const NEAR_SLOTS: u64 = 8;
