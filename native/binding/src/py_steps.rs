@@ -13,8 +13,8 @@ use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyList, PyTuple};
 use resolver_core::entropy::Entropy;
 use resolver_core::flow::{
-    AskOutcome, Attempt, BatchContext, FlightKey, Incoming, Memo, ReplySink, ResponseContext, ResponseResult,
-    Route, StreamRoute, Waiter, WaiterReply,
+    AskOutcome, Attempt, AttemptMaker, BatchContext, FlightKey, Incoming, Memo, ReplySink, ResponseContext,
+    ResponseResult, Route, StreamRoute, Waiter, WaiterReply,
 };
 
 use crate::fields::{
@@ -32,7 +32,7 @@ const RECORD_OCTETS: usize = 1 << 20;
 
 /// What a thread has of its own.
 struct Own {
-    entropy: Entropy,
+    maker: AttemptMaker,
     out: Vec<u8>,
     memo: Memo,
     attempts: HashMap<u64, Box<Attempt>>,
@@ -85,7 +85,7 @@ impl Steps {
         };
         let own = Own {
             memo: Memo::new(MEMO_OCTETS, &mut entropy),
-            entropy,
+            maker: AttemptMaker::new(entropy),
             out: Vec::new(),
             attempts: HashMap::new(),
             tickets: HashMap::new(),
@@ -147,10 +147,10 @@ impl Steps {
         let peer = self.shared_flow.flow.peer(address_from(address)?, transport_from(transport)?);
         let policy = self.shared_flow.flow.policy();
         let Some(policy) = policy.as_deref() else { return Ok(("punt",).into_pyobject(py)?.into_any()) };
-        let Own { entropy, out, attempts, next, .. } = &mut *self.own.lock();
+        let Own { maker, out, attempts, next, .. } = &mut *self.own.lock();
         let tallies = &mut self.counts.lock().tallies;
         let route = Route::Stream(StreamRoute::numbered(token));
-        let asked = self.shared_flow.flow.ask(policy, octets, &peer, &route, now, entropy, out, tallies);
+        let asked = self.shared_flow.flow.ask(policy, octets, &peer, &route, now, maker, out, tallies);
         tallies.settle(0.0);
         Ok(match asked {
             AskOutcome::Send(attempt) => {

@@ -21,6 +21,8 @@ impl Handle {
     }
 }
 
+/// On a line of the CPU's cache of its own: what lies side by side is looked at at different times.
+#[repr(align(64))]
 struct Place<T> {
     time: u32,
     kept: Option<T>,

@@ -11,15 +11,19 @@
 //! thread has nothing else to do.  All of a thread's sockets sit in its own epoll set for as long as they live: a
 //! query costs one `send` and one `recv`.
 
+mod slot;
+#[cfg(test)]
+mod tests;
+
 use std::collections::VecDeque;
 use std::io::ErrorKind;
-use std::net::{SocketAddr, UdpSocket};
+use std::net::SocketAddr;
 use std::os::fd::AsRawFd;
 use std::sync::Arc;
 
 use resolver_core::entropy::Entropy;
-use smallvec::SmallVec;
 
+use self::slot::{Slot, Waiting};
 use crate::counters::{add, Counters};
 use crate::epoll::Epoll;
 use crate::slab::{Handle, Slab};
@@ -41,8 +45,6 @@ const CLOSED_PER_STEP_MAX: usize = 8;
 pub const SOCKET_AGE_S_MAX: f64 = 300.0;
 /// We advertise 1232; an upstream that ignores it still gets through.
 pub const RECEIVE_OCTETS: usize = 4096;
-/// IDs remembered per socket whose reply may still come late.
-const ORPHANS_PER_SOCKET_MAX: usize = 16;
 /// Sockets tried for one on which the query's ID is not in use already.
 const PICK_TRIES: usize = 8;
 
@@ -75,30 +77,6 @@ pub enum Recipient {
     Orphan,
     /// Nobody's: all who wait on the socket are under attack.
     All(Vec<Handle>),
-}
-
-/// One connected socket and the queries waiting on it.
-struct Slot {
-    socket: UdpSocket,
-    retire_at: f64,
-    /// No longer picked; closed when nobody waits here.
-    is_retired: bool,
-    /// IDs waited for and by whom; two lists, so that looking for an ID reads little.
-    ids: SmallVec<[u16; 4]>,
-    owners: SmallVec<[Handle; 4]>,
-    /// IDs given up before their reply came, oldest first.
-    orphans: Vec<u16>,
-}
-
-impl Slot {
-    fn place_of(&self, id: u16) -> Option<usize> {
-        self.ids.iter().position(|&waiting| waiting == id)
-    }
-
-    fn forget(&mut self, place: usize) {
-        self.ids.swap_remove(place);
-        self.owners.swap_remove(place);
-    }
 }
 
 /// The sockets connected to one upstream.
@@ -220,8 +198,7 @@ impl UdpPools {
                 return Err(SendError::Network);
             }
         }
-        slot.ids.push(id);
-        slot.owners.push(owner);
+        slot.waiting.push(Waiting::new(id, owner));
         self.waiting += 1;
         Ok(picked)
     }
@@ -275,7 +252,7 @@ impl UdpPools {
         let Pool { window, oldest, .. } = &mut self.pools[pool];
         let leaving = std::mem::replace(&mut window[*oldest], entering);
         *oldest = (*oldest + 1) % window.len();
-        let is_old = self.slots.get(leaving).map_or(true, |slot| now >= slot.retire_at);
+        let is_old = self.slots.get(leaving).map_or(true, |slot| slot.is_old(now));
         let has_place = self.pools[pool].resting.len() < REST_STEPS_MIN as usize;
         if is_old || !(has_rested || has_place && self.ports.has_spare()) {
             self.retire(leaving);
@@ -292,7 +269,7 @@ impl UdpPools {
         for _ in 0..CLOSED_PER_STEP_MAX {
             let Pool { resting, steps, .. } = &mut self.pools[pool];
             let &(longest, until) = resting.front()?;
-            let is_old = self.slots.get(longest).map_or(true, |slot| now >= slot.retire_at);
+            let is_old = self.slots.get(longest).map_or(true, |slot| slot.is_old(now));
             if !is_old && until > *steps {
                 return None;
             }
@@ -345,7 +322,7 @@ impl UdpPools {
         for _ in 0..PICK_TRIES {
             let index = entropy.below(self.pools[pool].window.len() as u32) as usize;
             let mut picked = self.pools[pool].window[index];
-            if self.slots.get(picked).map_or(true, |slot| now >= slot.retire_at) {
+            if self.slots.get(picked).map_or(true, |slot| slot.is_old(now)) {
                 if let Ok(fresh) = self.open(pool, now, entropy) {
                     self.pools[pool].window[index] = fresh;
                     self.retire(picked);
@@ -354,7 +331,7 @@ impl UdpPools {
             }
             if let Some(slot) = self.slots.get_mut(picked) {
                 if slot.place_of(id).is_none() {
-                    slot.orphans.retain(|&orphan| orphan != id);
+                    slot.take_orphan(id);
                     return Ok(picked);
                 }
             }
@@ -375,14 +352,7 @@ impl UdpPools {
         let Some(server) = self.pools[pool].server else { return Err(SendError::Network) };
         let opened = connect(server, &self.ports, entropy).and_then(|socket| {
             let fd = socket.as_raw_fd();
-            let handle = self.slots.put(Slot {
-                socket,
-                retire_at: now + SOCKET_AGE_S_MAX,
-                is_retired: false,
-                ids: SmallVec::new(),
-                owners: SmallVec::new(),
-                orphans: Vec::new(),
-            });
+            let handle = self.slots.put(Slot::new(socket, now + SOCKET_AGE_S_MAX));
             match self.epoll.add_edge(fd, handle.to_bits()) {
                 Ok(()) => Ok(handle),
                 Err(error) => {
@@ -412,14 +382,14 @@ impl UdpPools {
     /// Take no more queries; close when the last one has gone.
     fn retire(&mut self, handle: Handle) {
         if let Some(slot) = self.slots.get_mut(handle) {
-            slot.is_retired = true;
+            slot.retire();
         }
         self.close_if_over(handle);
     }
 
     /// Close a retired socket on which nobody waits.
     pub fn close_if_over(&mut self, handle: Handle) {
-        if self.slots.get(handle).is_some_and(|slot| slot.is_retired && slot.ids.is_empty()) {
+        if self.slots.get(handle).is_some_and(|slot| slot.is_over()) {
             self.slots.take(handle);
             self.ports.count_closed(1);
         }
@@ -443,35 +413,32 @@ impl UdpPools {
         if let &[high, low, ..] = octets {
             let id = u16::from_be_bytes([high, low]);
             if let Some(place) = slot.place_of(id) {
-                return Recipient::One(slot.owners[place]);
+                return Recipient::One(slot.waiting[place].owner());
             }
-            if let Some(place) = slot.orphans.iter().position(|&orphan| orphan == id) {
-                slot.orphans.remove(place);
+            if slot.take_orphan(id) {
                 add(&self.counters.late, 1);
                 return Recipient::Orphan;
             }
         }
         add(&self.counters.unexpected, 1);
-        Recipient::All(slot.owners.to_vec())
+        Recipient::All(slot.owners())
     }
 
     /// Whether anybody waits on this socket.
     pub fn is_waited_on(&self, handle: Handle) -> bool {
-        self.slots.get(handle).is_some_and(|slot| !slot.ids.is_empty())
+        self.slots.get(handle).is_some_and(|slot| !slot.waiting.is_empty())
     }
 
     /// `owner` waits for `id` no more.
     pub fn forget(&mut self, handle: Handle, id: u16, owner: Handle, is_heard: bool) {
         let Some(slot) = self.slots.get_mut(handle) else { return };
-        let Some(place) = slot.place_of(id).filter(|&place| slot.owners[place] == owner) else { return };
-        slot.forget(place);
+        let it = Waiting::new(id, owner);
+        let Some(place) = slot.waiting.iter().position(|&waiting| waiting == it) else { return };
+        slot.waiting.swap_remove(place);
         self.waiting -= 1;
         if !is_heard {
             // Its late reply must not look like an attack on the socket's next query.
-            slot.orphans.push(id);
-            if slot.orphans.len() > ORPHANS_PER_SOCKET_MAX {
-                slot.orphans.remove(0);
-            }
+            slot.put_orphan(id);
         }
         self.close_if_over(handle);
     }
@@ -479,8 +446,8 @@ impl UdpPools {
     /// Nothing will come on this socket: all who waited there.
     pub fn break_all(&mut self, handle: Handle) -> Vec<Handle> {
         let Some(slot) = self.slots.get_mut(handle) else { return Vec::new() };
-        slot.ids.clear();
-        let owners = std::mem::take(&mut slot.owners).into_vec();
+        let owners = slot.owners();
+        slot.waiting.clear();
         self.waiting -= owners.len();
         self.close_if_over(handle);
         owners
@@ -492,6 +459,3 @@ impl Drop for UdpPools {
         self.ports.count_closed(self.slots.len());
     }
 }
-
-#[cfg(test)]
-mod tests;

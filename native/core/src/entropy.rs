@@ -73,15 +73,22 @@ impl Entropy {
     /// Length octets are at most 63 and so never letters.
     pub fn mix_case(&mut self, qname: &[u8]) -> ArrayVec<u8, NAME_OCTETS_MAX> {
         let mut mixed = ArrayVec::new();
-        for chunk in qname[..qname.len().min(NAME_OCTETS_MAX)].chunks(64) {
+        self.mix_case_into(qname, &mut mixed);
+        mixed
+    }
+
+    /// `mix_case` into a buffer; what was in it is gone.
+    pub fn mix_case_into(&mut self, qname: &[u8], mixed: &mut ArrayVec<u8, NAME_OCTETS_MAX>) {
+        mixed.clear();
+        let _ = mixed.try_extend_from_slice(&qname[..qname.len().min(NAME_OCTETS_MAX)]); // Cut to what has room.
+        for chunk in mixed.chunks_mut(64) {
             let mut coins = self.draw();
-            for &octet in chunk {
+            for octet in chunk {
                 let flips = octet.is_ascii_lowercase() && coins & 1 == 1;
-                mixed.push(octet ^ (u8::from(flips) << 5));
+                *octet ^= u8::from(flips) << 5;
                 coins >>= 1;
             }
         }
-        mixed
     }
 
     fn draw(&mut self) -> u64 {

@@ -2,6 +2,8 @@
 //!
 //! Knows: loopback sockets.  Does not know: time; it passes as the test says.
 
+use std::net::UdpSocket;
+
 use super::*;
 
 const NOW: f64 = 1000.0;

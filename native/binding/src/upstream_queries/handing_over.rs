@@ -62,7 +62,7 @@ impl UpstreamQueries<'_> {
         let key = attempt.key.clone();
         let expires_at = now + TICKET_S_MAX;
         let waiters: Vec<Waiter> = flow.hand_over(&key).into_iter().collect();
-        let holder = Owner::Python { key, expires_at };
+        let holder = Owner::Python { key: Box::new(key), expires_at };
         let Owner::Us(attempt) = std::mem::replace(&mut flight.holder, holder) else { return Vec::new() };
         let handover = Handover { attempt, ticket, octets, reason, left: flight.left, waiters };
         match self.shared.ring.push(Event::Handover(Box::new(handover))) {

@@ -8,6 +8,7 @@
 //! `handing_over` is what becomes of a question that has no simple end, `turns` what a turn of the thread does besides.
 
 mod handing_over;
+mod heard;
 mod reading;
 mod sending;
 mod state;

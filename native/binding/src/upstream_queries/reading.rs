@@ -2,14 +2,19 @@
 //!
 //! Knows: who waits, what is Python's.  Does not know: sockets, what a reply means (the flow does).
 //! Theory: a socket is reported when something comes on it, and not again for what is left there: the second look at
-//! each cost as much as the first.  So it is read until it is empty, or nobody waits on it any more.
+//! each cost as much as the first.  So it is read until it is empty, or nobody waits on it any more.  The first
+//! datagrams of many sockets are read one after the other and judged then, so that the code of either part stays in
+//! the nearest cache, and the waits for memory of attempts that left long ago overlap.
 
+use std::hint::black_box;
 use std::panic::{catch_unwind, AssertUnwindSafe};
 
+use arrayvec::ArrayVec;
 use resolver_core::flow::{ResponseContext, ResponseResult, Waiter, WaiterReply};
 
+use super::heard::HEARD_MAX;
 use super::sending::reason_of;
-use super::state::{LoopContext, Owner, Place, UpstreamQueries};
+use super::state::{InFlight, LoopContext, Owner, Place, UpstreamQueries};
 use crate::counters::add;
 use crate::ring::{Event, HandoverReason};
 use crate::slab::Handle;
@@ -33,15 +38,60 @@ impl UpstreamQueries<'_> {
 
     /// Read what the descriptor under this number in the epoll set has; how many messages that were, about.
     ///
-    /// `is_over`: see `Events::is_over`.
+    /// Datagrams are judged by `judge_heard`.  `is_over`: see `Events::is_over`.
     pub fn read_from(&mut self, number: u64, is_over: bool, turn: &mut LoopContext) -> usize {
         match connection_of(number) {
             Some(connection) => self.read_stream(connection, is_over, turn),
             None => {
-                self.read(Handle::from_bits(number), turn);
+                self.hear(Handle::from_bits(number), turn);
                 1
             }
         }
+    }
+
+    /// Read the first datagram of a socket on which somebody waits, to judge it later; elsewhere all there is.
+    fn hear(&mut self, socket: Handle, turn: &mut LoopContext) {
+        if self.heard.from.is_full() {
+            self.judge_heard(turn);
+        }
+        let row = self.heard.rows.get_mut(self.heard.from.len());
+        let Some(row) = row.filter(|_| self.pools.is_waited_on(socket)) else {
+            return self.read(socket, turn);
+        };
+        match self.pools.read(socket, row) {
+            Read::Empty => {}
+            Read::Broken => {
+                self.lose_all(socket, turn);
+                self.read(socket, turn);
+            }
+            Read::Datagram(length) => self.heard.from.push((socket, length)),
+        }
+    }
+
+    /// Judge the datagrams that were read, and read on where somebody still waits.
+    pub fn judge_heard(&mut self, turn: &mut LoopContext) {
+        if self.heard.from.is_empty() {
+            return;
+        }
+        let mut heard = std::mem::take(&mut self.heard);
+        let recipients: ArrayVec<Recipient, HEARD_MAX> =
+            heard.each().map(|(socket, octets)| self.pools.recipient(socket, octets)).collect();
+        // Short on purpose, as in `policy::Probes`: what the judging reads is sent for.
+        for recipient in &recipients {
+            if let Recipient::One(owner) = recipient {
+                if let Some(Owner::Us(attempt)) = self.in_flight.get(*owner).map(|flight| &flight.holder) {
+                    black_box((attempt.sent.id, attempt.key.set, attempt.upstream, attempt.sent_at));
+                }
+            }
+        }
+        for ((socket, octets), recipient) in heard.each().zip(recipients) {
+            self.deliver(recipient, octets, turn);
+            if self.pools.is_waited_on(socket) {
+                self.read(socket, turn);
+            }
+        }
+        heard.from.clear();
+        self.heard = heard;
     }
 
     /// Read what a socket has: all of it, or up to the reply that nobody waits behind.
@@ -66,28 +116,14 @@ impl UpstreamQueries<'_> {
             match self.pools.read(socket, datagram) {
                 Read::Empty => return true,
                 Read::Broken => {
-                    for owner in self.pools.break_all(socket) {
-                        self.lose(owner, HandoverReason::Network, turn);
-                    }
+                    self.lose_all(socket, turn);
                     // The error came first; datagrams may stand behind it.
                     continue;
                 }
                 Read::Datagram(length) => {
                     let octets = datagram.get(..length).unwrap_or_default();
-                    match self.pools.recipient(socket, octets) {
-                        Recipient::Orphan => {}
-                        Recipient::One(owner) => {
-                            if let Some(flight) = self.in_flight.get_mut(owner) {
-                                flight.is_answered = true;
-                            }
-                            self.on_octets(owner, octets, turn);
-                        }
-                        Recipient::All(owners) => {
-                            for owner in owners {
-                                self.on_octets(owner, octets, turn);
-                            }
-                        }
-                    }
+                    let recipient = self.pools.recipient(socket, octets);
+                    self.deliver(recipient, octets, turn);
                 }
             }
             if was_waited_on && !self.pools.is_waited_on(socket) {
@@ -96,6 +132,31 @@ impl UpstreamQueries<'_> {
             }
         }
         false
+    }
+
+    /// Nothing will come for those who wait on a socket.
+    fn lose_all(&mut self, socket: Handle, turn: &mut LoopContext) {
+        for owner in self.pools.break_all(socket) {
+            self.lose(owner, HandoverReason::Network, turn);
+        }
+    }
+
+    /// A datagram goes to whom it is for.
+    fn deliver(&mut self, recipient: Recipient, octets: &[u8], turn: &mut LoopContext) {
+        match recipient {
+            Recipient::Orphan => {}
+            Recipient::One(owner) => {
+                if let Some(flight) = self.in_flight.get_mut(owner) {
+                    flight.is_answered = true;
+                }
+                self.on_octets(owner, octets, turn);
+            }
+            Recipient::All(owners) => {
+                for owner in owners {
+                    self.on_octets(owner, octets, turn);
+                }
+            }
+        }
     }
 
     /// Go on with a connection: its handshake, what it has to read, its end; how many messages came.
@@ -177,7 +238,9 @@ impl UpstreamQueries<'_> {
                 let (upstream, sent_at) = (attempt.upstream, attempt.sent_at);
                 turn.counts.upstream(upstream).on_answer(turn.now - sent_at, turn.now);
                 self.forget(owner);
-                self.in_flight.take(owner);
+                if let Some(InFlight { holder: Owner::Us(attempt), .. }) = self.in_flight.take(owner) {
+                    self.maker.end(attempt);
+                }
             }
             Ok(ResponseResult::HandOver) => {
                 let octets = octets.into();

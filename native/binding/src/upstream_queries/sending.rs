@@ -1,6 +1,8 @@
 //! Attempts on their way out, in datagrams or over streams.
 //!
 //! Knows: which pool carries an attempt, what is handed over at once.  Does not know: what its reply will mean.
+//! Theory: what is asked in one batch leaves together, once all of it has been asked: what makes an attempt and what
+//! sends it are too much code to stand side by side in the nearest cache.
 
 use std::panic::{catch_unwind, AssertUnwindSafe};
 
@@ -15,50 +17,53 @@ use crate::upstream_streams::{Failure, StreamQuery};
 /// Seconds that a connection has for a question at least: the least time of an attempt over a stream.
 const CONNECTION_PATIENCE_S_MIN: f64 = 0.5;
 
-/// What `send_from` is to send, and how.
-struct Message {
-    octets: Vec<u8>,
-    id: u16,
-    upstream: u16,
-    is_stream: bool,
-    due_at: f64,
-}
-
 impl UpstreamQueries<'_> {
-    /// Send an attempt, or hand it over at once.  Over a stream it leaves with `send_answers`.
-    pub fn send(&mut self, mut attempt: Box<Attempt>, turn: &mut LoopContext) {
-        let message = Message {
-            octets: std::mem::take(&mut attempt.octets),
-            id: attempt.sent.id,
-            upstream: attempt.upstream,
-            is_stream: attempt.carrier.is_stream(),
-            due_at: attempt.due_at,
-        };
-        // First of all: whatever happens from here on, it is handed over in the end.
-        let (holder, id) = (Owner::Us(attempt), message.id);
+    /// Take an attempt on: it leaves with `send_taken`.
+    ///
+    /// From here on, whatever happens, it is handed over in the end.
+    pub fn take_on(&mut self, attempt: Box<Attempt>) {
+        let (id, holder) = (attempt.sent.id, Owner::Us(attempt));
         let owner = self.in_flight.put(InFlight { holder, id, place: None, is_answered: false, left: None });
-        let send = || self.send_from(owner, message, turn);
-        // A panic costs one question, and not even that.
-        if catch_unwind(AssertUnwindSafe(send)).is_err() {
-            self.count_panic();
-            self.lose(owner, HandoverReason::Abandoned, turn);
-        }
+        self.unsent.push(owner);
     }
 
-    fn send_from(&mut self, owner: Handle, message: Message, turn: &mut LoopContext) {
+    /// Send what was taken on, or hand it over at once.  Over a stream it leaves with `send_answers`.
+    pub fn send_taken(&mut self, turn: &mut LoopContext) {
+        let mut unsent = std::mem::take(&mut self.unsent);
+        for owner in unsent.drain(..) {
+            let send = || self.send_from(owner, turn);
+            // A panic costs one question, and not even that.
+            if catch_unwind(AssertUnwindSafe(send)).is_err() {
+                self.count_panic();
+                self.lose(owner, HandoverReason::Abandoned, turn);
+            }
+        }
+        self.unsent = unsent;
+    }
+
+    fn send_from(&mut self, owner: Handle, turn: &mut LoopContext) {
         #[cfg(test)]
         assert!(!self.panics_next, "a test wanted this panic");
-        let Message { octets, id, upstream, is_stream, due_at } = message;
+        let Some(InFlight { holder: Owner::Us(attempt), id, .. }) = self.in_flight.get_mut(owner) else {
+            return;
+        };
+        let Attempt { upstream, due_at, carrier, .. } = **attempt;
         turn.counts.upstream(upstream).queries += 1;
-        let placed = if is_stream {
-            self.learn_streams(upstream);
+        let placed = if carrier.is_stream() {
+            if usize::from(upstream) >= self.streams.servers() {
+                self.streams.learn(&self.shared.shared_flow.servers());
+            }
             // A question may go on elsewhere sooner (`forwarding/hedging.py`), and its connection is none the worse.
             let due_at = due_at.max(turn.now + CONNECTION_PATIENCE_S_MIN);
+            let (id, octets) = (*id, std::mem::take(&mut attempt.octets));
             let query = StreamQuery { id, owner, due_at, octets, sends: 0, left: 0 };
             self.streams.send(upstream, query, turn.now).map(Place::Stream).map_err(reason_of)
         } else {
-            self.learn_datagrams(upstream);
-            let sent = self.pools.send(upstream, &octets, owner, turn.now, &mut self.entropy);
+            if usize::from(upstream) >= self.pools.servers() {
+                self.pools.learn(&self.shared.shared_flow.datagram_addresses());
+            }
+            let octets = &attempt.octets;
+            let sent = self.pools.send(upstream, octets, owner, turn.now, self.maker.entropy());
             sent.map(Place::Datagrams).map_err(|error| match error {
                 SendError::Network => HandoverReason::Network,
                 SendError::NoSocket => HandoverReason::NoSocket,
@@ -77,18 +82,6 @@ impl UpstreamQueries<'_> {
                 }
                 self.hand_over(owner, reason, None, turn);
             }
-        }
-    }
-
-    fn learn_datagrams(&mut self, upstream: u16) {
-        if usize::from(upstream) >= self.pools.servers() {
-            self.pools.learn(&self.shared.shared_flow.datagram_addresses());
-        }
-    }
-
-    fn learn_streams(&mut self, upstream: u16) {
-        if usize::from(upstream) >= self.streams.servers() {
-            self.streams.learn(&self.shared.shared_flow.servers());
         }
     }
 

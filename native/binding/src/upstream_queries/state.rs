@@ -5,8 +5,9 @@
 use std::sync::Arc;
 
 use resolver_core::entropy::Entropy;
-use resolver_core::flow::{Attempt, FlightKey, Flow, Policy};
+use resolver_core::flow::{Attempt, AttemptMaker, FlightKey, Flow, Policy};
 
+use super::heard::Heard;
 use crate::counters::{add, Counters};
 use crate::epoll::Epoll;
 use crate::late_answers::LateAnswers;
@@ -23,7 +24,7 @@ pub(super) enum Owner {
     /// Its outcome is judged here.
     Us(Box<Attempt>),
     /// Python goes on with it.
-    Python { key: FlightKey, expires_at: f64 },
+    Python { key: Box<FlightKey>, expires_at: f64 },
 }
 
 /// Where an attempt's ID is waited for.
@@ -65,10 +66,13 @@ pub struct UpstreamQueries<'s> {
     pub(super) streams: StreamPools,
     pub(super) in_flight: Slab<InFlight>,
     pub(super) timers: Timers<Handle>,
-    pub(super) entropy: Entropy,
+    pub(super) maker: AttemptMaker,
     pub(super) late_answers: LateAnswers<'s>,
     pub(super) out: Vec<u8>,
     pub(super) due: Vec<Handle>,
+    /// Attempts that were taken on and have not left.
+    pub(super) unsent: Vec<Handle>,
+    pub(super) heard: Heard,
     /// What is read into; None: just now somebody does.
     pub(super) datagram: Option<Box<[u8; RECEIVE_OCTETS]>>,
     pub(super) inbox: Option<Box<Inbox>>,
@@ -105,10 +109,12 @@ impl<'s> UpstreamQueries<'s> {
             ),
             in_flight: Slab::new(),
             timers: Timers::new(now),
-            entropy: Entropy::new(),
+            maker: AttemptMaker::new(Entropy::new()),
             late_answers: LateAnswers::new(shared, counters),
             out: Vec::new(),
             due: Vec::new(),
+            unsent: Vec::new(),
+            heard: Heard::new(),
             datagram: Some(Box::new([0; RECEIVE_OCTETS])),
             inbox: None,
             unread: Vec::new(),
@@ -127,9 +133,9 @@ impl<'s> UpstreamQueries<'s> {
         &mut self.late_answers
     }
 
-    /// Numbers for a question.
-    pub fn entropy(&mut self) -> &mut Entropy {
-        &mut self.entropy
+    /// Makes what is sent here.
+    pub fn maker(&mut self) -> &mut AttemptMaker {
+        &mut self.maker
     }
 
     /// Whether nothing is waited for, and nothing is to be done now.

@@ -10,8 +10,8 @@ use parking_lot::Mutex;
 use resolver_core::cache::{Cache, CacheConfig};
 use resolver_core::entropy::Entropy;
 use resolver_core::flow::{
-    AskOutcome, Attempt, Carrier, ClientNames, Clients, ConnectionBounds, DatagramRoute, First, Flow,
-    FlowConfig, LetterCase, Proxies, Route, StreamRoute, Tallies, Transport, UpstreamSet, UpstreamView,
+    AskOutcome, Attempt, AttemptMaker, Carrier, ClientNames, Clients, ConnectionBounds, DatagramRoute, First,
+    Flow, FlowConfig, LetterCase, Proxies, Route, StreamRoute, Tallies, Transport, UpstreamSet, UpstreamView,
     Waiter, WaiterReply,
 };
 use resolver_core::local::LocalNames;
@@ -54,6 +54,11 @@ struct Rig {
 
 impl Rig {
     fn new(events_max: usize) -> Rig {
+        Rig::with_room_for(events_max, 8)
+    }
+
+    /// The same for so many questions, with a socket for each.
+    fn with_room_for(events_max: usize, questions: usize) -> Rig {
         let config = FlowConfig {
             clients: Clients::new(&[(IpAddr::V4(Ipv4Addr::LOCALHOST), 8)]),
             limiter: None,
@@ -64,9 +69,9 @@ impl Rig {
             nsid: Vec::new(),
             proxies: Proxies::default(),
             client_names: ClientNames::default(),
-            in_flight_max: 8,
+            in_flight_max: questions,
             waiters_max: 8,
-            waiting_max: 8,
+            waiting_max: questions,
             audit_secret: None,
         };
         let flow = Flow::new(config, Arc::new(Cache::new(CacheConfig::default())));
@@ -92,8 +97,8 @@ impl Rig {
             mailboxes: vec![Mailbox::new(&shared_flow, 0).unwrap()],
             workers: vec![0],
             down: Mutex::new(vec![0]),
-            sockets_per_upstream: 4,
-            source_ports: Arc::new(SourcePorts::new((1024..=65_535).collect(), 64)),
+            sockets_per_upstream: if questions > 8 { questions } else { 4 },
+            source_ports: Arc::new(SourcePorts::new((1024..=65_535).collect(), 256)),
             memo_octets: 0,
             streams: Streams::new(Vec::new(), NO_STREAMS),
             tls: TlsServer::new().unwrap(),
@@ -109,13 +114,17 @@ impl Rig {
     }
 
     fn ask(&self) -> AskOutcome {
+        self.ask_for(QUERY)
+    }
+
+    fn ask_for(&self, query: &[u8]) -> AskOutcome {
         let (route, mut out, mut tallies) =
             (Route::Stream(StreamRoute::numbered(1)), Vec::new(), Tallies::default());
-        let (flow, mut entropy) = (&self.shared.shared_flow.flow, Entropy::new());
+        let (flow, mut maker) = (&self.shared.shared_flow.flow, AttemptMaker::new(Entropy::new()));
         let policy = flow.policy();
         let policy = policy.as_deref().unwrap();
         let peer = flow.peer(IpAddr::V4(Ipv4Addr::LOCALHOST), Transport::Udp);
-        flow.ask(policy, QUERY, &peer, &route, NOW, &mut entropy, &mut out, &mut tallies)
+        flow.ask(policy, query, &peer, &route, NOW, &mut maker, &mut out, &mut tallies)
     }
 
     fn first_attempt(&self) -> Box<Attempt> {
@@ -126,8 +135,9 @@ impl Rig {
     }
 
     fn send(&self, upstream_queries: &mut UpstreamQueries) {
-        let (attempt, mut counts) = (self.first_attempt(), ThreadCounts::default());
-        upstream_queries.send(attempt, &mut LoopContext { policy: None, counts: &mut counts, now: NOW });
+        upstream_queries.take_on(self.first_attempt());
+        let mut counts = ThreadCounts::default();
+        upstream_queries.send_taken(&mut LoopContext { policy: None, counts: &mut counts, now: NOW });
     }
 
     fn look_at_timers(&self, upstream_queries: &mut UpstreamQueries) {
@@ -152,11 +162,11 @@ impl Rig {
 fn a_panic_while_a_query_is_sent_hands_over_all_who_wait_for_it() {
     let rig = Rig::new(8);
     let mut upstream_queries = rig.upstream_queries();
-    let attempt = rig.first_attempt();
+    upstream_queries.panics_next = true;
+    upstream_queries.take_on(rig.first_attempt());
     assert!(matches!(rig.ask(), AskOutcome::Joined));
     let mut counts = ThreadCounts::default();
-    upstream_queries.panics_next = true;
-    upstream_queries.send(attempt, &mut LoopContext { policy: None, counts: &mut counts, now: NOW });
+    upstream_queries.send_taken(&mut LoopContext { policy: None, counts: &mut counts, now: NOW });
     let handover = rig.handover();
     assert_eq!((handover.reason, handover.waiters.len()), (HandoverReason::Abandoned, 2));
     assert_eq!(rig.waits(), (0, 0));
@@ -197,6 +207,55 @@ fn a_thread_that_ends_says_nothing_against_the_upstream() {
     rig.send(&mut upstream_queries);
     upstream_queries.abandon(DUE);
     assert_eq!(rig.handover().reason, HandoverReason::Abandoned);
+}
+
+#[test]
+fn what_was_taken_on_and_never_sent_is_handed_over_when_the_thread_ends() {
+    let rig = Rig::new(8);
+    let mut upstream_queries = rig.upstream_queries();
+    upstream_queries.take_on(rig.first_attempt());
+    upstream_queries.abandon(NOW);
+    assert_eq!((rig.handover().reason, rig.waits()), (HandoverReason::Abandoned, (0, 0)));
+}
+
+#[test]
+fn replies_on_more_sockets_than_are_judged_together_all_reach_who_waits() {
+    const COUNT: usize = 70;
+    let rig = Rig::with_room_for(2 * COUNT, COUNT);
+    let epoll = Arc::new(Epoll::new().unwrap());
+    let mut upstream_queries = UpstreamQueries::new(&rig.shared, 0, 0, Arc::clone(&epoll), NOW);
+    let mut counts = ThreadCounts::default();
+    for number in 0..COUNT as u8 {
+        let mut query = QUERY.to_vec();
+        query[13..15].copy_from_slice(&[b'0' + number / 10, b'0' + number % 10]); // Another name.
+        match rig.ask_for(&query) {
+            AskOutcome::Send(attempt) => upstream_queries.take_on(attempt),
+            other => panic!("{other:?}"),
+        }
+    }
+    upstream_queries.send_taken(&mut LoopContext { policy: None, counts: &mut counts, now: NOW });
+    let mut octets = [0; 512];
+    for number in 0..COUNT {
+        let (length, peer) = rig.upstream.recv_from(&mut octets).unwrap();
+        rig.upstream.send_to(&octets[..length], peer).unwrap();
+        if number == 5 {
+            // A second one on the same socket, for nobody by then or late.
+            rig.upstream.send_to(&octets[..length], peer).unwrap();
+        }
+    }
+    let mut events = crate::epoll::Events::with_room_for(2 * COUNT);
+    epoll.wait(&mut events, 1000).unwrap();
+    let mut turn = LoopContext { policy: None, counts: &mut counts, now: NOW };
+    for index in 0..COUNT {
+        let number = events.number(index).expect("each socket is reported");
+        upstream_queries.read_from(number, events.is_over(index), &mut turn);
+    }
+    upstream_queries.judge_heard(&mut turn);
+    let events = rig.shared.ring.drain(2 * COUNT).1;
+    let is_reply =
+        |event: &&Event| matches!(event, Event::Handover(each) if each.reason == HandoverReason::Reply);
+    assert_eq!(events.iter().filter(is_reply).count(), COUNT);
+    assert_eq!(rig.waits(), (0, 0));
 }
 
 #[test]
@@ -272,7 +331,7 @@ fn the_answers_of_one_crowd_leave_tick_by_tick_and_not_in_one_pulse() {
     let route = DatagramRoute::new(0, &[1; 16], &[]);
     let flow = &rig.shared.shared_flow.flow;
     let peer = flow.peer(IpAddr::V4(Ipv4Addr::LOCALHOST), Transport::Udp);
-    let (octets, back) = (Box::default(), Route::Datagram(route));
+    let (octets, back) = (smallvec::SmallVec::new(), Route::Datagram(route));
     let waiter = Waiter { octets, peer, route: back, asked_at: NOW, mark: 0 };
     // There is no socket: what leaves is counted as lost.
     let left = || counters.send_failed.load(Ordering::Relaxed);

@@ -68,7 +68,7 @@ impl UpstreamQueries<'_> {
 
     /// See `UdpPools::stock_up`.
     pub fn stock_up(&mut self, count: usize, now: f64) {
-        self.pools.stock_up(count, now, &mut self.entropy);
+        self.pools.stock_up(count, now, self.maker.entropy());
     }
 
     /// See `UdpPools::shed`.

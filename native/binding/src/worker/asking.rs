@@ -35,6 +35,8 @@ impl ThreadLoop<'_> {
         for ask in &asks {
             self.ask_for_stream(ask, policy, &mut out, &mut counts);
         }
+        let turn = &mut LoopContext { policy: Some(policy), counts: &mut counts, now };
+        self.upstream_queries.send_taken(turn);
         self.upstream_queries.send_answers();
     }
 
@@ -46,14 +48,10 @@ impl ThreadLoop<'_> {
         counts: &mut ThreadCounts,
     ) {
         let (flow, now, route) = (&self.shared.shared_flow.flow, self.now, Route::Stream(ask.route));
-        let (entropy, tallies) = (self.upstream_queries.entropy(), &mut counts.tallies);
-        let asked = || flow.ask(policy, &ask.octets, &ask.peer, &route, now, entropy, out, tallies);
+        let (maker, tallies) = (self.upstream_queries.maker(), &mut counts.tallies);
+        let asked = || flow.ask(policy, &ask.octets, &ask.peer, &route, now, maker, out, tallies);
         let answer = match catch_unwind(AssertUnwindSafe(asked)) {
-            Ok(AskOutcome::Send(attempt)) => {
-                return self
-                    .upstream_queries
-                    .send(attempt, &mut LoopContext { policy: Some(policy), counts, now });
-            }
+            Ok(AskOutcome::Send(attempt)) => return self.upstream_queries.take_on(attempt),
             Ok(AskOutcome::Joined) => return,
             Ok(AskOutcome::Punt) => return self.punt_for_stream(ask),
             Ok(AskOutcome::Drop) => StreamAnswer::Nothing { close: false },

@@ -254,6 +254,7 @@ impl<'s> ThreadLoop<'s> {
                 }
             }
         }
+        self.upstream_queries.judge_heard(&mut turn);
         self.upstream_queries.send_answers();
         if may_read && self.is_reading {
             count = self.receive(false);
@@ -362,16 +363,12 @@ impl<'s> ThreadLoop<'s> {
         for slot in asks.drain(..) {
             let route = Route::Datagram(self.batch.route(slot, self.number));
             let (octets, address, out) = self.batch.slot(slot);
-            let (flow, now, entropy) =
-                (&self.shared.shared_flow.flow, self.now, self.upstream_queries.entropy());
+            let (flow, now, maker) = (&self.shared.shared_flow.flow, self.now, self.upstream_queries.maker());
             let tallies = &mut counts.tallies;
             let peer = flow.peer(address, Transport::Udp);
-            let ask = || flow.ask(policy, octets, &peer, &route, now, entropy, out, tallies);
+            let ask = || flow.ask(policy, octets, &peer, &route, now, maker, out, tallies);
             match catch_unwind(AssertUnwindSafe(ask)) {
-                Ok(AskOutcome::Send(attempt)) => {
-                    self.upstream_queries
-                        .send(attempt, &mut LoopContext { policy: Some(policy), counts, now });
-                }
+                Ok(AskOutcome::Send(attempt)) => self.upstream_queries.take_on(attempt),
                 Ok(AskOutcome::Joined) => {}
                 Ok(AskOutcome::Drop) => counts.tallies.settle(0.0),
                 Ok(AskOutcome::Reply) => self.batch.put(slot),
@@ -380,6 +377,7 @@ impl<'s> ThreadLoop<'s> {
             }
         }
         self.asks = asks;
+        self.upstream_queries.send_taken(&mut LoopContext { policy: Some(policy), counts, now });
         self.upstream_queries.send_answers();
         if self.batch.has_answers() {
             self.send_batch();

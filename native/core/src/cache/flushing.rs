@@ -5,8 +5,9 @@
 //! Theory: a step looks at a bounded number of seats under one shard's lock, so nobody's answer waits for it.  What
 //! comes from an upstream meanwhile is news, and stays.
 
-use super::response_cache::{Cache, ANY_TYPE};
+use super::response_cache::Cache;
 use super::shard::Shard;
+use super::shard::ANY_TYPE;
 use crate::wire::names::is_at_or_below;
 
 /// Seats looked at under one lock: some 20 µs.

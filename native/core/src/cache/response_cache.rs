@@ -14,11 +14,8 @@ use ahash::RandomState;
 use parking_lot::{Mutex, MutexGuard};
 
 use super::entry::{denies_name, failure_octets, response_octets, Entry};
-use super::shard::{Key, Shard, SHARD_OCTETS_LEAST};
+use super::shard::{Key, Shard, ANY_TYPE, SHARD_OCTETS_LEAST};
 use crate::wire::{Question, Response};
-
-/// Stands for the type in an NXDOMAIN's kind; no real type is that large.
-pub(super) const ANY_TYPE: u32 = 1 << 16;
 
 /// Caches below this are one shard: an entry may take a tenth of its shard, and a shard should hold many.
 const SHARDED_OCTETS_MIN: usize = 4 << 20;

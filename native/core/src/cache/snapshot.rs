@@ -8,9 +8,10 @@
 
 use super::entry::denies_name;
 use super::eviction::FREQUENCY_MAX;
-use super::response_cache::{Cache, ANY_TYPE};
+use super::response_cache::Cache;
 use super::seats::Seat;
 use super::shard::Shard;
+use super::shard::ANY_TYPE;
 use crate::wire::{accept_response, Accepted, Question, SentQuery, FLAG_AD, FLAG_QR, FLAG_RA};
 
 /// Stands in the question of a denial, for the type that it was learned by is known no more.

@@ -5,6 +5,9 @@
 
 use std::sync::atomic::Ordering;
 
+use smallvec::SmallVec;
+
+use super::attempts::{Attempt, AttemptMaker};
 use super::flights::{FlightKey, Joined, Waiter, Waiters};
 use super::outcome::Outcome;
 use super::peer::Peer;
@@ -14,12 +17,10 @@ use super::served::Served;
 use super::shares::Entered;
 use super::state::{Flow, Policy};
 use super::tallies::{Reason, Source, Tallies};
-use super::upstreams::{Carrier, First, LetterCase, UpstreamSet};
-use crate::entropy::Entropy;
 use crate::policy::Verdict;
-use crate::wire::encode::{encode_question, Reply};
+use crate::wire::encode::Reply;
 use crate::wire::numbers as dns;
-use crate::wire::outcomes::{Accepted, Response, SentQuery};
+use crate::wire::outcomes::{Accepted, Response};
 use crate::wire::query::{parse_query, Query};
 use crate::wire::question::Question;
 use crate::wire::response::accept_response;
@@ -27,29 +28,6 @@ use crate::wire::response::accept_response;
 const CROWDED: &str = "too many clients wait for upstreams";
 const CLIENT_WAITS: &str = "too many queries of this client wait for upstreams";
 const OVERLOADED: &str = "too many questions in flight";
-
-/// One query to an upstream, sent or about to be.
-#[derive(Clone, Debug)]
-pub struct Attempt {
-    /// The question.
-    pub key: FlightKey,
-    /// What was sent, as its answer must repeat it.
-    pub sent: SentQuery,
-    /// The whole message.
-    pub octets: Vec<u8>,
-    /// The upstream's number.
-    pub upstream: u16,
-    /// How it is asked.
-    pub carrier: Carrier,
-    /// Whether its AD bit is believed.
-    pub trust_ad: bool,
-    /// Whether Python judges what comes: the name was sent in mixed case to an upstream that found none so far.
-    pub is_case_unproven: bool,
-    /// Monotonic seconds.
-    pub sent_at: f64,
-    /// When its upstream is thought too slow: hand it over then.
-    pub due_at: f64,
-}
 
 /// What became of a query that was to be asked.
 #[derive(Debug)]
@@ -109,7 +87,7 @@ impl Flow {
         peer: &Peer,
         route: &Route,
         now: f64,
-        entropy: &mut Entropy,
+        maker: &mut AttemptMaker,
         out: &mut Vec<u8>,
         tallies: &mut Tallies,
     ) -> AskOutcome {
@@ -137,7 +115,7 @@ impl Flow {
         }
         let key = FlightKey::new(query.question(), number);
         // Before the question is in the table: from then on somebody must send it, whatever happens.
-        let attempt = Box::new(new_attempt(key, &query, set, first, now, entropy));
+        let attempt = maker.make(key, &query, set, first, now);
         let mark = self.mark_of(&attempt.key, octets, route);
         match self.flights.shares.enter(peer.address, mark) {
             Entered::Yes => {}
@@ -148,7 +126,13 @@ impl Flow {
             }
             Entered::Full => return query_context.drop_asked(&query, Reason::ClientWaits),
         }
-        let waiter = || Waiter { octets: octets.into(), peer: *peer, route: *route, asked_at: now, mark };
+        let waiter = || Waiter {
+            octets: SmallVec::from_slice(octets),
+            peer: *peer,
+            route: *route,
+            asked_at: now,
+            mark,
+        };
         let joined = self.flights.join(&attempt.key, waiter);
         if matches!(joined, Joined::AtPython | Joined::Full) {
             self.flights.shares.leave(peer.address, mark);
@@ -304,49 +288,6 @@ impl Flow {
     }
 }
 
-/// The one attempt at a question that nobody asks yet.
-fn new_attempt(
-    key: FlightKey,
-    query: &Query,
-    set: &UpstreamSet,
-    first: First,
-    now: f64,
-    entropy: &mut Entropy,
-) -> Attempt {
-    let First { number: upstream, carrier } = first;
-    let sent = SentQuery {
-        id: entropy.query_id(),
-        // 0x20: a forger must also guess the case of every letter.  Over a stream there is none: who is not on the
-        // path cannot write into a connection, and who is reads the letters.
-        qname: match set.letter_case {
-            LetterCase::Unproven | LetterCase::Mixed if !carrier.is_stream() => {
-                entropy.mix_case(&query.qname)
-            }
-            _ => query.qname.clone(),
-        },
-        name: query.qname.clone(),
-        qtype: query.qtype,
-        qclass: dns::CLASS_IN,
-        edns: set.edns,
-        dnssec_ok: query.dnssec_ok && set.edns,
-        is_stream: carrier.is_stream(),
-    };
-    let octets = encode_attempt(&sent, query.checking_disabled());
-    let (sent_at, due_at) = (now, now + set.timeout_s);
-    let is_case_unproven = set.letter_case == LetterCase::Unproven && sent.qname != sent.name;
-    let trust_ad = set.trust_ad;
-    Attempt { key, sent, octets, upstream, carrier, trust_ad, is_case_unproven, sent_at, due_at }
-}
-
-fn encode_attempt(sent: &SentQuery, checking_disabled: bool) -> Vec<u8> {
-    let mut question = sent.qname.to_vec();
-    question.extend_from_slice(&sent.qtype.to_be_bytes());
-    question.extend_from_slice(&sent.qclass.to_be_bytes());
-    let mut octets = Vec::with_capacity(12 + question.len() + 11);
-    encode_question(sent.id, &question, sent.dnssec_ok, checking_disabled, sent.edns, &mut octets);
-    octets
-}
-
 impl QueryContext<'_> {
     /// One client's share of a response: the name is judged again, by today's policy.
     fn finish_one(
@@ -400,8 +341,10 @@ impl QueryContext<'_> {
 mod tests {
     use super::*;
     use crate::cache::{Cache, CacheConfig};
+    use crate::entropy::Entropy;
     use crate::flow::{
-        ClientNames, Clients, FlowConfig, Proxies, Recorded, StreamRoute, Transport, UpstreamView,
+        Carrier, ClientNames, Clients, First, FlowConfig, LetterCase, Proxies, Recorded, StreamRoute,
+        Transport, UpstreamSet, UpstreamView,
     };
     use crate::local::LocalNames;
     use crate::policy::{Image, PolicyTable};
@@ -450,31 +393,31 @@ mod tests {
         flow
     }
 
-    fn ask(flow: &Flow, entropy: &mut Entropy) -> AskOutcome {
-        ask_counted(flow, entropy, &mut Tallies::default())
+    fn ask(flow: &Flow, maker: &mut AttemptMaker) -> AskOutcome {
+        ask_counted(flow, maker, &mut Tallies::default())
     }
 
-    fn ask_counted(flow: &Flow, entropy: &mut Entropy, tallies: &mut Tallies) -> AskOutcome {
+    fn ask_counted(flow: &Flow, maker: &mut AttemptMaker, tallies: &mut Tallies) -> AskOutcome {
         let peer = flow.peer(IpAddr::V4(Ipv4Addr::LOCALHOST), Transport::Udp);
         let (route, mut out) = (Route::Stream(StreamRoute::numbered(1)), Vec::new());
         let policy = flow.policy();
         let policy = policy.as_deref().unwrap();
-        flow.ask(policy, QUERY, &peer, &route, 1.0, entropy, &mut out, tallies)
+        flow.ask(policy, QUERY, &peer, &route, 1.0, maker, &mut out, tallies)
     }
 
     #[test]
     fn who_is_refused_for_load_is_counted_and_recorded_and_who_waits_is_not_yet() {
         let flow = make_flow();
-        let mut entropy = Entropy::from_seed([7; 32]);
+        let mut maker = AttemptMaker::new(Entropy::from_seed([7; 32]));
         let (producer, mut consumer) = ring(4096);
         let mut tallies = Tallies::default();
         tallies.record_into(producer, Recorded::All, true);
         for _ in 0..flow.config.waiting_max {
-            ask_counted(&flow, &mut entropy, &mut tallies);
+            ask_counted(&flow, &mut maker, &mut tallies);
         }
         tallies.settle(0.0);
         assert_eq!((tallies.rows(), consumer.take(&mut Vec::new(), 1).0), (Vec::new(), 0));
-        assert!(matches!(ask_counted(&flow, &mut entropy, &mut tallies), AskOutcome::Reply));
+        assert!(matches!(ask_counted(&flow, &mut maker, &mut tallies), AskOutcome::Reply));
         tallies.settle(0.0);
         assert_eq!(tallies.rows().iter().map(|row| row.count).sum::<u64>(), 1);
         assert_eq!(consumer.take(&mut Vec::new(), usize::MAX).0, 1);
@@ -482,8 +425,8 @@ mod tests {
 
     #[test]
     fn over_a_stream_names_are_in_lower_case() {
-        let mut entropy = Entropy::from_seed([7; 32]);
-        let mut attempt_over = |carrier| match ask(&make_flow_over(carrier), &mut entropy) {
+        let mut maker = AttemptMaker::new(Entropy::from_seed([7; 32]));
+        let mut attempt_over = |carrier| match ask(&make_flow_over(carrier), &mut maker) {
             AskOutcome::Send(attempt) => attempt,
             other => panic!("{other:?}"),
         };
@@ -499,13 +442,13 @@ mod tests {
     #[test]
     fn a_panic_leaves_no_question_that_nobody_asks() {
         let flow = make_flow();
-        let mut entropy = Entropy::from_seed([7; 32]);
-        entropy.is_broken = true;
-        assert!(catch_unwind(AssertUnwindSafe(|| ask(&flow, &mut entropy))).is_err());
+        let mut maker = AttemptMaker::new(Entropy::from_seed([7; 32]));
+        maker.entropy().is_broken = true;
+        assert!(catch_unwind(AssertUnwindSafe(|| ask(&flow, &mut maker))).is_err());
         assert_eq!((flow.in_flight(), flow.waiting()), (0, 0));
-        entropy.is_broken = false;
-        assert!(matches!(ask(&flow, &mut entropy), AskOutcome::Send(_)));
-        assert!(matches!(ask(&flow, &mut entropy), AskOutcome::Joined));
+        maker.entropy().is_broken = false;
+        assert!(matches!(ask(&flow, &mut maker), AskOutcome::Send(_)));
+        assert!(matches!(ask(&flow, &mut maker), AskOutcome::Joined));
         assert_eq!((flow.in_flight(), flow.waiting()), (1, 2));
     }
 }

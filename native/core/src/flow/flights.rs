@@ -4,7 +4,10 @@
 //! A question that Python has taken over, or asks by itself, stays marked until Python lets go of it, so that
 //! whoever asks the same meanwhile is sent to Python too and no second query leaves.
 
+use std::collections::hash_map::Entry;
+use std::hash::{BuildHasher, Hash, Hasher};
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::LazyLock;
 
 use ahash::{AHashMap, RandomState};
 use parking_lot::Mutex;
@@ -20,10 +23,21 @@ const SHARDS: usize = 16;
 /// Questions marked as Python's; beyond it a question is forgotten instead, and may be asked twice.
 const AT_PYTHON_MAX: usize = 65_536;
 
+/// Names up to this long, in octets, lie in the key itself: nearly all of them.
+const SHORT_NAME_OCTETS_MAX: usize = 64;
+
+/// The same of queries.
+const SHORT_QUERY_OCTETS_MAX: usize = 64;
+
+/// Keyed at random, so that nobody outside can aim at a place in the table.
+static HASHES: LazyLock<RandomState> = LazyLock::new(RandomState::new);
+
 /// One question to one set of upstreams.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Debug, PartialEq, Eq)]
 pub struct FlightKey {
-    qname: Box<[u8]>,
+    /// Of all the rest: a key is looked for half a dozen times, and hashed once.
+    hash: u64,
+    qname: SmallVec<[u8; SHORT_NAME_OCTETS_MAX]>,
     qtype: u16,
     dnssec_ok: bool,
     checking_disabled: bool,
@@ -31,12 +45,29 @@ pub struct FlightKey {
     pub set: u16,
 }
 
+impl Clone for FlightKey {
+    fn clone(&self) -> Self {
+        FlightKey { qname: SmallVec::from_slice(&self.qname), ..*self }
+    }
+}
+
+impl Hash for FlightKey {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        state.write_u64(self.hash);
+    }
+}
+
 impl FlightKey {
     /// A copy of the question, to one set of upstreams.
     #[must_use]
     pub fn new(question: Question, set: u16) -> Self {
         let Question { qname, qtype, dnssec_ok, checking_disabled } = question;
-        FlightKey { qname: qname.into(), qtype, dnssec_ok, checking_disabled, set }
+        let mut hasher = HASHES.build_hasher();
+        hasher.write(qname);
+        let flags = u64::from(dnssec_ok) << 1 | u64::from(checking_disabled);
+        hasher.write_u64(flags << 32 | u64::from(qtype) << 16 | u64::from(set));
+        let qname = SmallVec::from_slice(qname);
+        FlightKey { hash: hasher.finish(), qname, qtype, dnssec_ok, checking_disabled, set }
     }
 
     /// What is asked.
@@ -50,8 +81,8 @@ impl FlightKey {
 /// One client that waits.
 #[derive(Clone, Debug)]
 pub struct Waiter {
-    /// Its query, whole.
-    pub octets: Box<[u8]>,
+    /// Its query, whole; nearly every one lies here itself.
+    pub octets: SmallVec<[u8; SHORT_QUERY_OCTETS_MAX]>,
     /// Who it is.
     pub peer: Peer,
     /// The way back.
@@ -65,6 +96,7 @@ pub struct Waiter {
 /// Those who wait for one question; nearly always one.
 pub type Waiters = SmallVec<[Waiter; 1]>;
 
+#[allow(clippy::large_enum_variant)] // Nearly every one is the large one.
 enum Flight {
     Out(Waiters),
     AtPython,
@@ -89,7 +121,6 @@ pub(super) struct Flights {
     /// The places of those who wait, here or at Python's.
     pub shares: Shares,
     shards: [Mutex<AHashMap<FlightKey, Flight>>; SHARDS],
-    hasher: RandomState,
     in_flight: AtomicUsize,
     waiting: AtomicUsize,
     at_python: AtomicUsize,
@@ -103,7 +134,6 @@ impl Flights {
         Flights {
             shares: Shares::default(),
             shards: Default::default(),
-            hasher: RandomState::new(),
             in_flight: AtomicUsize::new(0),
             waiting: AtomicUsize::new(0),
             at_python: AtomicUsize::new(0),
@@ -130,38 +160,43 @@ impl Flights {
     }
 
     fn shard(&self, key: &FlightKey) -> &Mutex<AHashMap<FlightKey, Flight>> {
-        &self.shards[self.hasher.hash_one(key) as usize % SHARDS]
+        &self.shards[key.hash as usize % SHARDS]
     }
 
     /// Let a client wait for `key`.
     pub fn join(&self, key: &FlightKey, waiter: impl FnOnce() -> Waiter) -> Joined {
         let mut shard = self.shard(key).lock();
-        match shard.get_mut(key) {
-            Some(Flight::AtPython | Flight::Claimed) => Joined::AtPython,
-            Some(Flight::Out(waiters)) if waiters.len() >= self.waiters_max => Joined::Full,
-            Some(Flight::Out(waiters)) => {
-                waiters.push(waiter());
-                self.waiting.fetch_add(1, Ordering::Relaxed);
-                Joined::Second
+        let vacant = match shard.entry(key.clone()) {
+            Entry::Vacant(vacant) => vacant,
+            Entry::Occupied(mut occupied) => {
+                return match occupied.get_mut() {
+                    Flight::AtPython | Flight::Claimed => Joined::AtPython,
+                    Flight::Out(waiters) if waiters.len() >= self.waiters_max => Joined::Full,
+                    Flight::Out(waiters) => {
+                        waiters.push(waiter());
+                        self.waiting.fetch_add(1, Ordering::Relaxed);
+                        Joined::Second
+                    }
+                };
             }
-            None if self.in_flight() >= self.in_flight_max => Joined::Full,
-            None => {
-                let waiters = SmallVec::from_iter([waiter()]);
-                shard.insert(key.clone(), Flight::Out(waiters));
-                self.in_flight.fetch_add(1, Ordering::Relaxed);
-                self.waiting.fetch_add(1, Ordering::Relaxed);
-                Joined::First
-            }
+        };
+        if self.in_flight() >= self.in_flight_max {
+            return Joined::Full;
         }
+        vacant.insert(Flight::Out(SmallVec::from_buf([waiter()])));
+        self.in_flight.fetch_add(1, Ordering::Relaxed);
+        self.waiting.fetch_add(1, Ordering::Relaxed);
+        Joined::First
     }
 
     /// End a question: all who waited for it; `None`: it is Python's, and so is its attempt.
     pub fn take(&self, key: &FlightKey) -> Option<Waiters> {
         let mut shard = self.shard(key).lock();
-        if matches!(shard.get(key), Some(Flight::AtPython | Flight::Claimed)) {
+        let taken = shard.remove(key);
+        if let Some(marked @ (Flight::AtPython | Flight::Claimed)) = taken {
+            shard.insert(key.clone(), marked);
             return None;
         }
-        let taken = shard.remove(key);
         drop(shard);
         Some(self.account(taken))
     }
@@ -280,7 +315,7 @@ mod tests {
         let address = IpAddr::V4(Ipv4Addr::LOCALHOST);
         let peer = Peer { address, transport: Transport::Udp, standing, name: None };
         Waiter {
-            octets: Box::default(),
+            octets: SmallVec::new(),
             peer,
             route: Route::Stream(StreamRoute::numbered(1)),
             asked_at: 0.0,
@@ -298,6 +333,27 @@ mod tests {
         assert_eq!(flights.take(&key(b"\x01a\0")).unwrap().len(), 2);
         assert_eq!((flights.in_flight(), flights.waiting()), (1, 1));
         assert!(flights.take(&key(b"\x01a\0")).unwrap().is_empty());
+    }
+
+    #[test]
+    fn a_question_is_its_name_of_any_length_its_type_its_bits_and_its_upstreams() {
+        for octets in [1, SHORT_NAME_OCTETS_MAX, SHORT_NAME_OCTETS_MAX + 1, 255] {
+            let name = vec![7; octets];
+            let plain = Question::plain(&name, 1);
+            let same = FlightKey::new(plain, 0);
+            assert!(
+                same == FlightKey::new(plain, 0) && same.clone() == same && same.clone().hash == same.hash
+            );
+            assert_eq!(same.question(), plain);
+            let others = [
+                FlightKey::new(Question::plain(&name[1..], 1), 0),
+                FlightKey::new(Question::plain(&name, 28), 0),
+                FlightKey::new(Question { dnssec_ok: true, ..plain }, 0),
+                FlightKey::new(Question { checking_disabled: true, ..plain }, 0),
+                FlightKey::new(plain, 1),
+            ];
+            assert!(others.iter().all(|other| *other != same && other.hash != same.hash));
+        }
     }
 
     #[test]

@@ -8,6 +8,7 @@
 //! generation it was made under.
 
 mod answer;
+mod attempts;
 mod audit_queries;
 mod batch;
 mod client_names;
@@ -35,13 +36,14 @@ mod tallies;
 mod turns;
 mod upstreams;
 
+pub use attempts::{Attempt, AttemptMaker};
 pub use audit_queries::{AuditSecret, SECRET_OCTETS_MIN};
 pub use batch::{BatchContext, Incoming, ReplySink};
 pub use client_names::{ClientName, ClientNames};
 pub use clients::{client_key, ClientKey, Clients, Networks, RateLimiter, Standing};
 pub use connection_place::{Holder, Limit, Place, Yielding, NEVER, SLOW_AFTER_S, UNNOTED_OCTETS_MAX};
 pub use connections::{ConnectionBounds, ConnectionLimits, Taken, STRANGERS_MAX, STRANGER_IDLE_S};
-pub use finish::{AskOutcome, Attempt, ResponseContext, ResponseResult, WaiterReply};
+pub use finish::{AskOutcome, ResponseContext, ResponseResult, WaiterReply};
 pub use flights::{FlightKey, Waiter, Waiters};
 pub use forwarded::{client_behind, BadForwarded};
 pub use handshakes::{HandshakeLimits, TooManyHandshakes, BREACH_COST};

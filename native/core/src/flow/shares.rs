@@ -5,7 +5,7 @@
 //! at one moment (DNSBomb).  So a client has so many places and no more, and a query that waits already is no second
 //! one.  Both planes count here, so a client has its share of both together.
 
-use ahash::{AHashMap, RandomState};
+use ahash::{AHashMap, AHashSet, RandomState};
 use parking_lot::Mutex;
 use smallvec::SmallVec;
 use std::hash::Hash;
@@ -35,7 +35,64 @@ pub enum Entered {
     Full,
 }
 
-type Marks = SmallVec<[u64; 3]>;
+/// Marks that are looked through one by one; more are found by their hash.
+const FEW_MARKS: usize = 16;
+
+/// Those of one client; never none.
+enum Marks {
+    Few(SmallVec<[u64; 3]>),
+    Many(AHashSet<u64>),
+}
+
+impl Marks {
+    fn len(&self) -> usize {
+        match self {
+            Marks::Few(marks) => marks.len(),
+            Marks::Many(marks) => marks.len(),
+        }
+    }
+
+    fn enter(&mut self, mark: u64) -> Entered {
+        if self.len() >= WAITERS_PER_CLIENT_MAX {
+            return if self.has(mark) { Entered::Repeat } else { Entered::Full };
+        }
+        let is_new = match self {
+            Marks::Few(marks) if marks.contains(&mark) => false,
+            Marks::Few(marks) if marks.len() < FEW_MARKS => {
+                marks.push(mark);
+                true
+            }
+            Marks::Few(marks) => {
+                *self = Marks::Many(marks.iter().copied().chain([mark]).collect());
+                true
+            }
+            Marks::Many(marks) => marks.insert(mark),
+        };
+        if is_new {
+            Entered::Yes
+        } else {
+            Entered::Repeat
+        }
+    }
+
+    fn has(&self, mark: u64) -> bool {
+        match self {
+            Marks::Few(marks) => marks.contains(&mark),
+            Marks::Many(marks) => marks.contains(&mark),
+        }
+    }
+
+    fn leave(&mut self, mark: u64) {
+        match self {
+            Marks::Few(marks) => {
+                if let Some(place) = marks.iter().position(|&known| known == mark) {
+                    marks.swap_remove(place);
+                }
+            }
+            Marks::Many(marks) => _ = marks.remove(&mark),
+        }
+    }
+}
 
 /// The places of all clients.
 #[derive(Default)]
@@ -65,21 +122,13 @@ impl Shares {
     pub fn enter(&self, address: IpAddr, mark: u64) -> Entered {
         let client = client_key(address);
         let mut part = self.part(client).lock();
-        let marks = part.entry(client).or_default();
-        if marks.contains(&mark) {
-            return Entered::Repeat;
-        }
-        if marks.len() >= WAITERS_PER_CLIENT_MAX {
-            return Entered::Full;
-        }
-        marks.push(mark);
-        Entered::Yes
+        part.entry(client).or_insert_with(|| Marks::Few(SmallVec::new())).enter(mark)
     }
 
     /// Queries of this client that wait.
     pub fn waiting(&self, address: IpAddr) -> usize {
         let client = client_key(address);
-        self.part(client).lock().get(&client).map_or(0, |marks| marks.len())
+        self.part(client).lock().get(&client).map_or(0, Marks::len)
     }
 
     /// The query of this mark waits no more.
@@ -87,10 +136,8 @@ impl Shares {
         let client = client_key(address);
         let mut part = self.part(client).lock();
         let Some(marks) = part.get_mut(&client) else { return };
-        if let Some(place) = marks.iter().position(|&known| known == mark) {
-            marks.swap_remove(place);
-        }
-        if marks.is_empty() {
+        marks.leave(mark);
+        if marks.len() == 0 {
             part.remove(&client);
         }
     }
@@ -130,6 +177,24 @@ mod tests {
         assert_eq!(shares.enter(address("192.0.2.2"), 5), Entered::Yes);
         shares.leave(address("192.0.2.1"), 5);
         assert_eq!(shares.enter(address("192.0.2.1"), 5), Entered::Yes);
+    }
+
+    #[test]
+    fn many_queries_of_one_client_are_told_apart_as_few_are() {
+        let shares = Shares::default();
+        let client = address("192.0.2.1");
+        for count in [1, FEW_MARKS, FEW_MARKS + 1, 300, WAITERS_PER_CLIENT_MAX] {
+            for mark in 0..count as u64 {
+                assert_eq!(shares.enter(client, mark), Entered::Yes);
+            }
+            assert_eq!((shares.enter(client, 0), shares.waiting(client)), (Entered::Repeat, count));
+            shares.leave(client, u64::MAX);
+            assert_eq!(shares.waiting(client), count);
+            for mark in 0..count as u64 {
+                shares.leave(client, mark);
+            }
+            assert_eq!((shares.waiting(client), shares.clients()), (0, 0));
+        }
     }
 
     #[test]

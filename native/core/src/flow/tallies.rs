@@ -188,6 +188,8 @@ pub struct Tallies {
     keys: Vec<TallyKey>,
     tallies: Vec<Tally>,
     touched: Vec<u32>,
+    /// The kind that was looked up last.
+    latest: u32,
     late: [[u64; SECONDS_BOUNDS.len() + 1]; Source::ALL.len()],
     recorder: Option<Recorder>,
 }
@@ -217,11 +219,9 @@ impl Tallies {
         let labelled = |qtype| if qtype_label(qtype) == OTHER { OTHER_TYPE } else { qtype };
         let key = TallyKey { transport, qtype: qtype.map(labelled), ending, enforced, shadow };
         // Neighbours are often alike.
-        if let Some(&last) = self.touched.last() {
-            if self.keys[last as usize] == key {
-                self.touched.push(last);
-                return;
-            }
+        if self.keys.get(self.latest as usize) == Some(&key) {
+            self.touched.push(self.latest);
+            return;
         }
         let next = self.keys.len() as u32;
         let number = *self.index.entry(key).or_insert(next);
@@ -229,6 +229,7 @@ impl Tallies {
             self.keys.push(key);
             self.tallies.push(Tally::default());
         }
+        self.latest = number;
         self.touched.push(number);
     }
 

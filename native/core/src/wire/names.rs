@@ -20,6 +20,13 @@ pub fn lower_in_place(octets: &mut [u8]) {
     octets.make_ascii_lowercase();
 }
 
+/// The same name in another place, copied as a whole: `clone` goes octet by octet.
+#[inline]
+pub fn copy_into(name: &NameBuf, place: &mut NameBuf) {
+    place.clear();
+    let _ = place.try_extend_from_slice(name); // There is as much room.
+}
+
 /// A name in lower case; `None` for more than 255 octets.
 #[inline]
 pub fn lower(name: &[u8]) -> Option<NameBuf> {

@@ -13,9 +13,10 @@ use std::sync::Arc;
 use resolver_core::cache::{Cache, CacheConfig};
 use resolver_core::entropy::Entropy;
 use resolver_core::flow::{
-    AskOutcome, Attempt, BatchContext, Carrier, ClientNames, Clients, First, Flow, FlowConfig, Incoming,
-    LetterCase, Memo, Outcome, Peer, Policy, Proxies, RateLimiter, Recorded, ReplySink, ResponseContext,
-    ResponseResult, Route, StreamRoute, Tallies, Transport, UpstreamSet, UpstreamView, WaiterReply,
+    AskOutcome, Attempt, AttemptMaker, BatchContext, Carrier, ClientNames, Clients, First, Flow, FlowConfig,
+    Incoming, LetterCase, Memo, Outcome, Peer, Policy, Proxies, RateLimiter, Recorded, ReplySink,
+    ResponseContext, ResponseResult, Route, StreamRoute, Tallies, Transport, UpstreamSet, UpstreamView,
+    WaiterReply,
 };
 use resolver_core::local::LocalNames;
 use resolver_core::policy::{Image, PolicyTable, StructuredErrors};
@@ -46,7 +47,7 @@ pub struct Flows {
     queries: Vec<Vec<u8>>,
     answers: Vec<Answer>,
     flow: Flow,
-    entropy: Entropy,
+    maker: AttemptMaker,
     tallies: Tallies,
     memo: Memo,
     out: Vec<u8>,
@@ -132,7 +133,7 @@ impl Flows {
             queries: corpus::queries(),
             answers: corpus::answers(),
             flow,
-            entropy: Entropy::from_seed([7; 32]),
+            maker: AttemptMaker::new(Entropy::from_seed([7; 32])),
             tallies,
             memo: Memo::new(MEMO_OCTETS, &mut Entropy::from_seed([8; 32])),
             out: Vec::new(),
@@ -183,7 +184,7 @@ impl Flows {
             peer,
             &route,
             self.now,
-            &mut self.entropy,
+            &mut self.maker,
             &mut self.out,
             &mut self.tallies,
         );
