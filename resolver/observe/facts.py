@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from itertools import product
 from typing import Final
 
+from resolver.observe.connection_facts import ConnectionFacts
 from resolver.observe.tally import TallySnapshot
 
 REMARK_TOPICS: Final = (
@@ -259,30 +260,6 @@ class ForwardingFacts:
     """Questions failed because too many were in flight."""
     datagrams: DatagramFacts = DatagramFacts()
     streams: StreamFacts = StreamFacts()
-
-
-STREAM_TRANSPORTS: Final = ("tcp", "tls", "https")
-"""Over which clients have connections."""
-
-LISTENING: Final = tuple(
-    (transport, engine) for transport in ("udp", *STREAM_TRANSPORTS) for engine in ("native", "python")
-)
-"""What an address may be listened on over, and which engine may serve it."""
-
-
-@dataclass(slots=True, frozen=True)
-class ConnectionFacts:
-    """Connections of clients that are open now."""
-
-    tcp: int = 0
-    """Over TCP, TLS and HTTPS."""
-    tcp_octets: int = 0
-    """Octets that they hold, as last noted."""
-    http: int = 0
-    by_transport: Mapping[str, int] = field(default_factory=lambda: dict.fromkeys(STREAM_TRANSPORTS, 0))
-    """Those of `tcp`, each transport apart."""
-    addresses: Mapping[tuple[str, str], int] = field(default_factory=lambda: dict.fromkeys(LISTENING, 0))
-    """Listened on now: one of `LISTENING` -> how many."""
 
 
 @dataclass(slots=True, frozen=True)

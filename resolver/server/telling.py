@@ -20,7 +20,8 @@ from resolver.forwarding.forwarder import Forwarder
 from resolver.forwarding.socket_network import SocketNetwork
 from resolver.listeners.address import SocketAddress
 from resolver.listeners.reporter import Reporter
-from resolver.observe.facts import LISTENING, STREAM_TRANSPORTS, ConnectionFacts, Facts, PolicyFacts
+from resolver.observe.connection_facts import LISTENING, STREAM_TRANSPORTS, ConnectionFacts
+from resolver.observe.facts import Facts, PolicyFacts
 from resolver.observe.health import Health
 from resolver.observe.log import LogWriter
 from resolver.observe.tally import Tallies, TallySnapshot

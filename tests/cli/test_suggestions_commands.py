@@ -213,7 +213,7 @@ def test_a_file_that_was_changed_meanwhile_is_left_alone(desk: Desk, monkeypatch
         ("weather.example", "is no suggestion"),
         ("binance.com", "the blocklist has binance.com already"),
         ("www.binance-academy.example", "the blocklist has binance-academy.example already"),
-        ("a b", "cannot stand in a name"),
+        ("a b", "is more than one name"),
         ("<script>.example", "cannot stand in a name"),
     ],
 )

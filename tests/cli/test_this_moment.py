@@ -11,7 +11,7 @@ import pytest
 from resolver.cli.apply import apply_blocklist
 from resolver.cli.check import check_files
 
-NOW = datetime(2026, 11, 30, 12, tzinfo=UTC).timestamp()
+NOW = datetime(2036, 11, 30, 12, tzinfo=UTC).timestamp()
 
 
 @pytest.fixture
@@ -20,8 +20,8 @@ def config(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setattr("time.time", lambda: NOW)
     (tmp_path / "blocklist.yaml").write_text(
         "version: 1\norders:\n"
-        "  soon: {authority: A, title: T, until: 2026-12-20}\n"
-        "  late: {authority: A, title: T, until: 2027-01-30}\n"
+        "  soon: {authority: A, title: T, until: 2036-12-20}\n"
+        "  late: {authority: A, title: T, until: 2037-01-30}\n"
         "exchanges:\n"
         "  acme: {name: Acme, order: soon, domains: [acme.example, acme.test]}\n"
         "  zenith: {name: Zenith, order: late, domains: [zenith.example]}\n"
@@ -37,13 +37,13 @@ def test_check_says_what_ends_within_thirty_days_and_it_is_no_warning(
     assert check_files(config, None, strict=True, as_json=False) == 0
     [said] = [line for line in capsys.readouterr().out.splitlines() if "ends: order" in line]
     assert said == (
-        "in 20 days, on 2026-12-20: ends: order soon; not blocked any more: 1 exchange, 2 domains: acme"
+        "in 20 days, on 2036-12-20: ends: order soon; not blocked any more: 1 exchange, 2 domains: acme"
     )
     assert check_files(config, None, strict=True, as_json=True) == 0
     assert json.loads(capsys.readouterr().out)["ends"] == [said]
 
 
-@pytest.mark.parametrize("words", ["mode: disabled", "mode: shadow", "from: 2026-12-24", "until: 2026-11-01"])
+@pytest.mark.parametrize("words", ["mode: disabled", "mode: shadow", "from: 2036-12-24", "until: 2036-11-01"])
 def test_check_and_apply_warn_of_a_policy_that_blocks_nothing_now(
     config: Path, capsys: pytest.CaptureFixture[str], words: str
 ) -> None:

@@ -13,6 +13,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from resolver.flow.outcome import Drop, Respond, Source
 from resolver.flow.peer import Transport
+from resolver.observe.connection_facts import ConnectionFacts
 from resolver.observe.facts import (
     ACKNOWLEDGE_FAILURES,
     AUDIT_CAUSES,
@@ -23,7 +24,6 @@ from resolver.observe.facts import (
     BlockPageFacts,
     CacheFacts,
     CertificateFacts,
-    ConnectionFacts,
     DatagramFacts,
     Facts,
     ForwardingFacts,

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from resolver.observe.facts import LISTENING
+from resolver.observe.connection_facts import LISTENING
 from resolver.server.engines import remark_on_streams
 from resolver.server.server import Server
 from tests.server.test_encryption import PAIR, write_pair

@@ -47,6 +47,9 @@ class Heard(Supervisor):
     def _tell(self, text: str, descriptors: object = ()) -> None:
         self.told.append(text.split("\n")[0])
 
+    def _mention(self, text: str) -> None:
+        self._tell(text)
+
 
 class Server:
     """Threads that live or hang, reloads that end when the test says so."""

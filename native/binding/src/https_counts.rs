@@ -6,6 +6,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use resolver_core::http::{Refusal, STATUSES};
 
+use crate::https::TRIM_EVERY_S;
+
 /// Why a request or its connection came to an end here.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
@@ -49,9 +51,21 @@ pub struct HttpsCounts {
     cut: [AtomicU64; Cut::ALL.len()],
     /// How often a connection came to rest.
     pub rests: AtomicU64,
+    /// When memory was given back last: seconds of the monotonic clock.
+    trimmed_at_s: AtomicU64,
 }
 
 impl HttpsCounts {
+    /// Whether some thread may look through the heap again: one does, and no sooner than `TRIM_EVERY_S` after the last.
+    pub fn may_trim(&self, now: f64) -> bool {
+        let (now_s, before_s) = (now as u64, self.trimmed_at_s.load(Ordering::Relaxed));
+        now_s >= before_s.saturating_add(TRIM_EVERY_S)
+            && self
+                .trimmed_at_s
+                .compare_exchange(before_s, now_s, Ordering::Relaxed, Ordering::Relaxed)
+                .is_ok()
+    }
+
     /// A request got an answer.
     pub fn answered(&self) {
         self.statuses[0].fetch_add(1, Ordering::Relaxed);

@@ -122,6 +122,7 @@ async fn converse(connection: &Rc<Connection>, session: &SharedIo, rest: Option<
         .initial_stream_window_size(STREAM_WINDOW_OCTETS)
         .initial_connection_window_size(CONNECTION_WINDOW_OCTETS);
     let watch = Rc::clone(connection.watch());
+    let has_rested = rest.is_some();
     let io = match rest {
         None => GuardedIo::new(session.clone(), watch),
         Some(rest) => GuardedIo::again(session.clone(), watch, rest, CONNECTION_WINDOW_OCTETS),
@@ -178,7 +179,11 @@ async fn converse(connection: &Rc<Connection>, session: &SharedIo, rest: Option<
         (_, Err(error)) if !is_of_network(&error) => Cut::Broken,
         _ => return None,
     };
-    connection.charge();
+    // Some libraries agree to use no table and go on using theirs (Go's before 1.20), which breaks the first request
+    // behind a rest: that we let it rest is no fault of the client's.
+    if !(has_rested && matches!(cut, Cut::Broken)) {
+        connection.charge();
+    }
     thread.counts().cut(cut);
     None
 }

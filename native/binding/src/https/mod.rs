@@ -20,4 +20,5 @@ mod tls_io;
 mod turnstile;
 mod waiting;
 
+pub use bounds::TRIM_EVERY_S;
 pub use thread::run;

@@ -11,7 +11,7 @@ use std::sync::Arc;
 use resolver_core::flow::{ConnectionLimits, Place, Yielding};
 use rustls::ServerConfig;
 
-use super::bounds::{RESTS_BEFORE_TRIM, TRIM_EVERY_S};
+use super::bounds::RESTS_BEFORE_TRIM;
 use super::desk::Desk;
 use super::tls_io::Rooms;
 use super::turnstile::Turnstile;
@@ -37,7 +37,6 @@ pub struct Thread {
     pub turnstile: Turnstile,
     /// Connections that came to rest since memory was given back.
     rests: Cell<u32>,
-    trimmed_at: Cell<f64>,
 }
 
 impl Thread {
@@ -49,7 +48,6 @@ impl Thread {
             rooms: Rc::default(),
             turnstile: Turnstile::default(),
             rests: Cell::new(0),
-            trimmed_at: Cell::new(f64::NEG_INFINITY),
             shared,
             number,
         }
@@ -100,9 +98,8 @@ impl Thread {
     ///
     /// It lies in pieces between what is in use, and so would stay with the process for ever.
     pub fn give_back_memory(&self, now: f64) {
-        if self.rests.get() >= RESTS_BEFORE_TRIM && now - self.trimmed_at.get() >= TRIM_EVERY_S {
+        if self.rests.get() >= RESTS_BEFORE_TRIM && self.shared.https_counts.may_trim(now) {
             self.rests.set(0);
-            self.trimmed_at.set(now);
             trim_memory();
         }
     }

@@ -10,7 +10,7 @@ use super::thread::ThreadLoop;
 use crate::shared_flow::ThreadCounts;
 use crate::stream_asks::StreamAsk;
 use crate::stream_state::StreamAnswer;
-use crate::sys::monotonic;
+use crate::sys::{monotonic, BATCH_MAX};
 use crate::upstream_queries::LoopContext;
 
 /// So long after a question of a stream a thread waits for its wakeup, too: more are on their way.
@@ -32,11 +32,14 @@ impl ThreadLoop<'_> {
         let now = self.now;
         self.upstream_queries.make_room(&mut LoopContext { policy: Some(policy), counts: &mut counts, now });
         let mut out = Vec::new();
-        for ask in &asks {
-            self.ask_for_stream(ask, policy, &mut out, &mut counts);
+        // What is asked first does not wait until thousands more have been.
+        for batch in asks.chunks(BATCH_MAX) {
+            for ask in batch {
+                self.ask_for_stream(ask, policy, &mut out, &mut counts);
+            }
+            let turn = &mut LoopContext { policy: Some(policy), counts: &mut counts, now };
+            self.upstream_queries.send_taken(turn);
         }
-        let turn = &mut LoopContext { policy: Some(policy), counts: &mut counts, now };
-        self.upstream_queries.send_taken(turn);
         self.upstream_queries.send_answers();
     }
 

@@ -108,6 +108,10 @@ impl Heard {
 
     fn set(&mut self, name: u16, value: u32) {
         if let Some(kept) = self.settings.get_mut(usize::from(name)) {
+            // The client was told of its table's size in our headers; a new instance would not tell it of another.
+            if name == HEADER_TABLE_SIZE && kept.is_some_and(|before| before != value) {
+                self.is_plain.0 = false;
+            }
             *kept = Some(value);
         }
     }
