@@ -105,13 +105,17 @@ class Rig:
 
 @pytest.fixture(scope="module")
 def rig(tmp_path_factory: pytest.TempPathFactory, serving_engine: str) -> Iterator[Rig]:
-    """Both, for all tests of one engine."""
+    """Both, for all tests of one engine.  Its limits let one client shake hands as often as it likes."""
     dead = free_port()
+    limits = {"tls_handshakes_per_s_max": 100_000, "tls_handshakes_per_s_per_client_max": 100_000}
     with OddUpstream(udp=says_cut, tcp=serve_whole) as upstream:
         server = EncryptedServer(
             tmp_path_factory.mktemp("conformance"),
             upstream_ports=(upstream.port,),
-            changes={"upstreams": {"forward": {"dead.example.org": [f"udp://127.0.0.1:{dead}"]}}},
+            changes={
+                "upstreams": {"forward": {"dead.example.org": [f"udp://127.0.0.1:{dead}"]}},
+                "limits": limits,
+            },
         )
         with server:
             yield Rig(server, upstream, server.context())
