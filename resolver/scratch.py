@@ -32,7 +32,10 @@ class Scratch:
         remove_left()
         while True:
             self.path = Path(tempfile.mkdtemp(prefix=PREFIX))
-            self._lock = os.open(self.path, _FOLDER)
+            try:
+                self._lock = os.open(self.path, _FOLDER)
+            except FileNotFoundError:
+                continue  # Somebody took it for a leftover before it was open.
             # On a file system without locks leftovers stay: who removes one must lock it, too.
             with contextlib.suppress(OSError):
                 fcntl.flock(self._lock, fcntl.LOCK_EX)

@@ -39,6 +39,8 @@ class ShortConnection(H2Connection):
     def __init__(self, config: H2Configuration, head_octets_max: int, names: ClientNames) -> None:
         super().__init__(config)
         self.decoder = HeadDecoder(head_octets_max, names)
+        self._look_at = CLOSED_STREAMS_KEPT
+        """So many streams are looked through for those that ended."""
 
     def begin(self, stream_id: int, block: bytes, *, ends: bool) -> Head | None:
         """A request has come, and this is its whole head; None: the library must look at it, as the next.
@@ -54,6 +56,10 @@ class ShortConnection(H2Connection):
         head = self.decoder.head_of(block)
         if head is None:
             return None
+        if len(self.streams) >= self._look_at:
+            # Some ended without an answer through here: the library lets go of them only when it counts.
+            self._open_streams(1)
+            self._look_at = CLOSED_STREAMS_KEPT + 2 * len(self.streams)
         stream = self._begin_new_stream(stream_id, AllowedStreamIDs.ODD)
         stream._expected_content_length = head.content_length
         machine = stream.state_machine

@@ -19,24 +19,25 @@ SUFFIXES_SHOWN_MAX = 20
 
 
 def without_suffixes(
-    spec: ListSpec, names: Sequence[bytes], lines: Sequence[int], problems: list[Problem]
-) -> tuple[Sequence[bytes], Sequence[int]]:
-    """Leave out of a stretch of a list what would block everybody under `co.uk` or `github.io`.
+    spec: ListSpec, names: Sequence[bytes], lines: Sequence[int], problems: list[Problem], told: int = 0
+) -> tuple[Sequence[bytes], Sequence[int], int]:
+    """Leave out of a stretch of a list what would block all under `co.uk` or `github.io`; how many were.
 
     One stray line of a list from elsewhere must not cost the others, so it is reported and left out.
+    `told`: of that list so far; beyond `SUFFIXES_SHOWN_MAX` they are counted only.
     """
     found = shared_names(names)
     if not found:
-        return names, lines
+        return names, lines, 0
     kept = [(name, line) for name, line in zip(names, lines, strict=True) if name not in found]
     for name, line in zip(names, lines, strict=True):
-        if name in found and len(problems) < SUFFIXES_SHOWN_MAX:
+        if name in found and (told := told + 1) <= SUFFIXES_SHOWN_MAX:
             text = name_to_text(name)
             message = (
                 f"list {spec.name!r}: {text!r} is a public suffix or shared platform; the line is left out"
             )
             problems.append(Problem(str(spec.path), line, message, "warning"))
-    return [name for name, _ in kept], [line for _, line in kept]
+    return [name for name, _ in kept], [line for _, line in kept], len(names) - len(kept)
 
 
 def shared_names(names: Sequence[bytes]) -> set[bytes]:

@@ -13,7 +13,7 @@ from resolver.blocklist.properties import with_action
 from resolver.blocklist.rules import ListSpec
 from resolver.lists.reader import ListLimits, ListReader
 from resolver.lists.reading import Said
-from resolver.lists.shared_names import without_suffixes
+from resolver.lists.shared_names import SUFFIXES_SHOWN_MAX, without_suffixes
 from resolver.policy.image import Effect
 from resolver.policy.verdict import PolicyRule, RuleForm
 from resolver.problems import Problem
@@ -43,14 +43,19 @@ def add_list(writer: ImageWriter, spec: ListSpec, octets: bytes, problems: list[
     reader = ListReader(octets, str(spec.path), spec.format, limits)
     added = AddedList(reader.format)
     classes = Classes(writer, spec)
+    shared_count = 0
     for batch in reader.batches():
         names, lines = batch.names, batch.lines
         class_id, form, effect = classes.of(batch.said)
         if form is not RuleForm.EXACT and effect is Effect.BLOCK:
-            names, lines = without_suffixes(spec, names, lines, problems)
+            names, lines, count = without_suffixes(spec, names, lines, problems, shared_count)
+            shared_count += count
         writer.add_names(class_id, names, lines, is_deep=True)
         added.class_ids.add(class_id)
         added.rule_count += len(names)
+    if (more := shared_count - SUFFIXES_SHOWN_MAX) > 0:
+        message = f"list {spec.name!r}: {more:,} more lines are left out: public suffixes or shared platforms"
+        problems.append(Problem(str(spec.path), 0, message, "warning"))
     problems += reader.problems()
     for network, line, said in reader.networks:
         writer.add_address(classes.of(said)[0], network, line)

@@ -46,6 +46,10 @@ class PauseUnusable(Exception):
     """The file cannot be understood; the message says why."""
 
 
+class PauseUnreadable(PauseUnusable):
+    """It cannot be read, and perhaps can be later."""
+
+
 @dataclass(frozen=True, slots=True)
 class Ended:
     """Why a pause was over before its time."""
@@ -119,7 +123,7 @@ def read_pause(state_dir: Path) -> Pause | None:
     except FileNotFoundError:
         return None
     except OSError as error:
-        raise PauseUnusable(f"{path}: cannot be read: {error.strerror}") from None
+        raise PauseUnreadable(f"{path}: cannot be read: {error.strerror}") from None
     try:
         return pause_from_json(json.loads(octets))
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError, OverflowError) as error:
@@ -212,6 +216,10 @@ def withdraw_pause(state_dir: Path, name: str, ended: Ended) -> None:
         with locked(folder / LOCK_FILE):
             try:
                 pause = read_pause(folder)
+            except PauseUnreadable:
+                # It may be this one, and be read again by the next process: better none than that.
+                pause_path(folder).unlink(missing_ok=True)
+                return
             except PauseUnusable:
                 return
             if pause is None or pause.id != name or pause.ended is not None:

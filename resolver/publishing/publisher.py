@@ -313,7 +313,7 @@ class Publisher:
                 serial_after(before, self._state_dir, inputs),
                 tuple(compiled.granted),
             )
-            self._held.note = note
+            self._held.noted(note)
             await asyncio.to_thread(self._store.remember, note)
         except OSError as error:
             problem = Problem(str(self._state_dir), 0, f"cannot note the last good copy: {error}", "warning")

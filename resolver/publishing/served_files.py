@@ -28,18 +28,36 @@ class ServedFiles:
         self._store = store
         self._image: Image | None = None
         self._text: FileIO | None = None
+        self._text_of = ""
+        """Key of the policy whose text that is."""
+        self._is_noted = False
         self.note: LastGood | None = None
         """As it was written last; of the policy that is held."""
 
     def hold(self, image: Image, key: str, inputs: Iterable[InputFile], paths: tuple[str, ...]) -> None:
-        """Hold the files of this policy, in place of those of the one before."""
-        self.close()
-        self._image = image
+        """Hold the files of this policy, in place of those of the one before.
+
+        A pause that begins or ends comes here with the same policy again: then what is held stays, for what
+        lies in `state_dir` may be gone.
+        """
         stored = self._store.last_good()
-        self.note = stored if stored and stored.key == key else LastGood(key, tuple(inputs), paths)
+        if stored is not None and stored.key == key:
+            self.noted(stored)
+        elif self.note is None or self.note.key != key:
+            # There is none to put back: one made up here would let approvals of long ago count.
+            self.note, self._is_noted = LastGood(key, tuple(inputs), paths), False
+        self._image = image
+        if self._text is not None and self._text_of == key:
+            return
+        self._let_go_of_text()
+        self._text_of = key
         # Without a text beside it, an edit is held against the history.
         with contextlib.suppress(OSError):
             self._text = open_regular(self._store.text_path_of(key))
+
+    def noted(self, note: LastGood) -> None:
+        """This note was written, or should have been."""
+        self.note, self._is_noted = note, True
 
     def put_back(self) -> bool:
         """Write what is gone of them; whether anything was.  Raises OSError."""
@@ -49,7 +67,7 @@ class ServedFiles:
         text_path = self._store.text_path_of(note.key)
         is_text_gone = self._text is not None and _size(text_path) != os.fstat(self._text.fileno()).st_size
         is_image_gone = _size(self._store.path_of(note.key)) != len(image.octets)
-        is_note_gone = self._store.last_good() is None
+        is_note_gone = self._is_noted and self._store.last_good() is None
         if not (is_text_gone or is_image_gone or is_note_gone):
             return False
         self._store.images.mkdir(parents=True, exist_ok=True)
@@ -67,9 +85,13 @@ class ServedFiles:
 
     def close(self) -> None:
         """Let go of them."""
+        self._let_go_of_text()
+        self._image = self.note = None
+
+    def _let_go_of_text(self) -> None:
         if self._text is not None:
             self._text.close()
-        self._image = self._text = self.note = None
+        self._text = None
 
 
 def _size(path: Path) -> int:

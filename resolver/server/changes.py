@@ -105,8 +105,9 @@ class Changes:
             _log.warning("a change by the API", extra=told)
             self._publisher.wake()
         if word == "approve" and done.get("kind") == "pause":
-            await self._of_pause(lambda: None)
-            self._require_pause()
+            # Until it is heeded, trouble is that of a pause before it.
+            if await self._of_pause(lambda: None):
+                self._require_pause()
         return done
 
     async def _child(self, job: dict[str, Any]) -> dict[str, Any]:
@@ -152,7 +153,8 @@ class Changes:
             )
 
         soon = not await self._of_pause(ask)
-        self._require_pause()
+        if not soon:
+            self._require_pause()
         return {**self.paused(), "soon": soon}
 
     async def resume(self, caller: Caller, reason: str) -> dict[str, Any]:

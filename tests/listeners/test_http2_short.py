@@ -324,3 +324,16 @@ def test_refused_streams_are_counted_on_the_short_way_too() -> None:
     assert client.session.refused == 26 + 3 - 20
     resets = [stream for kind, stream, _ in frames_in(client.session.outgoing()) if kind == RESET]
     assert len(set(resets)) == client.session.refused
+
+
+@pytest.mark.parametrize("method", [b"GET", b"HEAD"])
+def test_streams_that_end_without_an_answer_are_let_go_of(method: bytes) -> None:
+    raw = Raw()
+    head = [(b":method", method), *post()[1:3], (b":path", b"/x")]
+    for number in range(1_000):
+        raw.say(frame(HEADERS, WHOLE | END, 2 * number + 1, raw.encoder.encode(head)))
+        for arrived in raw.arrived:
+            raw.session.answer(arrived.request, arrived.status, b"", b"", raw.now)
+            raw.session.outgoing()
+        raw.arrived.clear()
+    assert len(raw.session._h2.streams) <= 300

@@ -7,12 +7,14 @@ from pathlib import Path
 
 import pytest
 
+from resolver.known_names.public_suffixes import within_infrastructure
 from resolver.policy.image import pack_local_data, unpack_local_data
 from resolver.policy.table import PolicyTable, open_table
 from resolver.policy.verdict import PASS, Exemption, LocalData, PolicyAction, RuleForm, over_stream
 from resolver.publishing.compiled import Compiled
 from resolver.publishing.compiler import compile_policy
 from resolver.wire.names import name_from_text as n
+from resolver.wire.names import name_to_text
 
 ZONE = """\
 @ SOA localhost. root.localhost. 1 2 3 4 5
@@ -195,3 +197,12 @@ def test_rule_of_another_form_is_kept_beside_the_first(tmp_path: Path) -> None:
     match = one.judge_name(n("ads.example"), 0.0).match
     assert match is not None and match.form is RuleForm.EXACT
     assert actions(one, "www.ads.example", "www.plain.example") == ["nxdomain", "passthru"]
+
+
+def test_each_list_tells_of_twenty_shared_names_and_how_many_more_there_are(tmp_path: Path) -> None:
+    names = [name_to_text(name) for name in sorted(within_infrastructure())]
+    one = compiled(tmp_path, ", format: domains", "\n".join([*names, "bad.example"]))
+    assert one.counts["per_list"] == {"one": 1}
+    assert len([p for p in one.problems if "the line is left out" in p.message]) == 20
+    [rest] = [p.message for p in one.problems if "more lines are left out" in p.message]
+    assert f" {len(names) - 20} more lines" in rest

@@ -231,6 +231,9 @@ def test_pause_that_waits_for_a_reload_is_accepted_and_begins_with_its_end(
 ) -> None:
     monkeypatch.setattr("resolver.server.changes.HEEDED_S", 0.0)
 
+    def full(*_: object, **__: object) -> None:
+        raise CannotPause("no space")
+
     async def whole(publisher: Publisher) -> None:
         rig, heed, may_go_on = Rig(stage, publisher), publisher.heed_pause, asyncio.Event()
         done = asyncio.Event()
@@ -240,6 +243,13 @@ def test_pause_that_waits_for_a_reload_is_accepted_and_begins_with_its_end(
             await heed()
             done.set()
 
+        with monkeypatch.context() as patched:
+            patched.setattr("resolver.publishing.pause_keeper.write_paused", full)
+            patched.setattr("resolver.server.changes.HEEDED_S", 60.0)
+            with pytest.raises(Refusal):
+                await rig.changes.pause(
+                    ANN, 600, "one before, whose trouble is not that of the next", including_orders=False
+                )
         monkeypatch.setattr(publisher, "heed_pause", slowly)
         told = await rig.changes.pause(ANN, 600, "why", including_orders=False)
         assert told["soon"] and not told["paused"] and told["proposal"] is None

@@ -279,6 +279,11 @@ const steps = {
     }
     const saved = () => page.waitForFunction(() => document.querySelector('.telling')?.textContent.includes('Saved'))
     const close = () => page.click('.telling .close')
+    // A preview is held against what serves, which what was saved becomes a moment later.
+    const generation = () => page.evaluate(async () => (await (await fetch('/api/v1/status')).json()).policy.generation)
+    const served = async before => {
+      while (await generation() <= before) await page.waitForTimeout(200)
+    }
 
     await page.goto(`${wishes.url}#/orders/order-2`)
     await page.click('main .head .actions button')
@@ -289,8 +294,10 @@ const steps = {
     await page.waitForSelector('dialog .preview')
     const order = await page.textContent('dialog .preview')
     await pictured('edit-order')
+    let before = await generation()
     await page.click('dialog button[type=submit]')
     await saved()
+    await served(before)
     await page.waitForFunction(() => document.querySelector('main').textContent.includes('7 O 13/26'))
     await close()
 
@@ -316,8 +323,10 @@ const steps = {
     const exception = await page.textContent('dialog .preview')
     await pictured('edit-exception')
     await page.focus('dialog button[type=submit]')
+    before = await generation()
     await page.keyboard.press('Enter')
     await saved()
+    await served(before)
     await page.waitForFunction(() => document.querySelector('main table').textContent.includes('pay.alpha.example'))
     const elements = await page.evaluate(() => document.querySelectorAll('main img, main script, dialog img').length)
     await close()
