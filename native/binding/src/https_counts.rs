@@ -6,7 +6,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use resolver_core::http::{Refusal, STATUSES};
 
-use crate::https::TRIM_EVERY_S;
+/// Memory is given back no sooner than after so long, as all of the heap is looked through for it.
+const TRIM_EVERY_S: u64 = 5;
 
 /// Why a request or its connection came to an end here.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -20,9 +20,6 @@ pub const REST_AFTER_S: f64 = 2.0;
 /// After so many have been, their memory goes back to the system: some megabyte.
 pub const RESTS_BEFORE_TRIM: u32 = 64;
 
-/// No sooner than after so long, as all of the heap is looked through for it.
-pub const TRIM_EVERY_S: u64 = 5;
-
 /// How often all connections are looked at for their time.
 pub const LOOK_TIME: Duration = Duration::from_millis(500);
 

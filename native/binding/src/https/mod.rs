@@ -20,5 +20,4 @@ mod tls_io;
 mod turnstile;
 mod waiting;
 
-pub use bounds::TRIM_EVERY_S;
 pub use thread::run;
