@@ -70,6 +70,8 @@ pub(super) struct ThreadLoop<'s> {
     pub(super) accept_at: f64,
     pub(super) is_accepting: bool,
     pub(super) is_reading: bool,
+    /// Sessions of TLS that brought several queries at once, in this turn.
+    pub(super) pipelining: usize,
     pub(super) panics: u32,
 }
 
@@ -111,6 +113,7 @@ impl<'s> ThreadLoop<'s> {
             accept_at: now,
             is_accepting: false,
             is_reading: true,
+            pipelining: 0,
             panics: 0,
         };
         worker.listen(true)?;

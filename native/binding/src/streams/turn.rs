@@ -233,6 +233,11 @@ impl Group {
         self.transport
     }
 
+    /// Whether several messages of it came at once, over TLS.
+    pub fn is_pipelining(&self) -> bool {
+        self.messages > 1 && self.transport == Transport::Tls
+    }
+
     /// Whether any message of it was taken.
     pub fn has_messages(&self) -> bool {
         self.messages > 0
