@@ -102,7 +102,7 @@ _NOT_CODE = re.compile(
 _TEST_ITEM = re.compile(
     r"#\[cfg\(test\)\]\s*(?:#\[[^\]]*\]\s*)*(?:pub(?:\([a-z]+\))?\s+)?mod\s+(\w+)\s*([;{])"
 )
-_TEST_FILE = re.compile(r'#\[cfg\(test\)\]\s*(?:#\[path = "(\w+)\.rs"\]\s*)?mod\s+(\w+);')
+_TEST_FILE = re.compile(r'#\[cfg\(test\)\]\s*(?:#\[path = "(\w+)\.rs"\]\s*)?(?:pub\s+)?mod\s+(\w+);')
 _INLINE_MODULE = re.compile(r"^mod\s+(\w+)\s*\{", re.MULTILINE)
 _USE = re.compile(r"\buse\s+([^;]+);")
 _PATH = re.compile(r"\b(?:crate|super)(?:::\w+)+")
