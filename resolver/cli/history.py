@@ -126,6 +126,8 @@ def _print_generation(generation: Generation) -> None:
         print(line)
     for path in changes.get("files", ()):
         print(f"list file changed: {path}")
+    for end in changes.get("ends", ()):
+        print(f"ends soon: {end}")
 
 
 def _who(generation: Generation) -> str:
@@ -229,6 +231,9 @@ def changes_headline(changes: dict[str, Any]) -> str:
         said = f"{said}; {records}"
     if opened := changes.get("opened"):
         said = f"{said}; {opened['words']}"
+    if ends := changes.get("ends"):
+        more = f" and {counted(len(ends) - 1, 'more end')} soon" if len(ends) > 1 else ""
+        said = f"{said}; {ends[0]}{more}"
     if rollback := changes.get("rollback"):
         said = f"rollback to {rollback['to']}; {said}"
     return said
