@@ -119,11 +119,13 @@ def _print_generation(generation: Generation) -> None:
     if pause := changes.get(PAUSE):
         _print_pause(pause)
         return
-    print("what it changed is not known" if "unknown" in changes else as_text(changes))
+    records = changes.get("records", {})
+    if "unknown" in changes:
+        print("\n".join(["what it changed is not known", *records_lines(records)]))
+    else:
+        print(as_text(changes, records))
     for name, (old, new) in changes.get("list_names", {}).items():
         print(f"list {name}: {_names(old)} -> {_names(new)}")
-    for line in records_lines(changes.get("records", {})):
-        print(line)
     for path in changes.get("files", ()):
         print(f"list file changed: {path}")
     for end in changes.get("ends", ()):

@@ -26,7 +26,7 @@ from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from itertools import groupby
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from resolver.blocklist.concealing import Concealment
 from resolver.blocklist.date_remarks import date_problems
@@ -66,10 +66,10 @@ from resolver.publishing.list_files import open_list, secret_problems
 from resolver.publishing.list_rules import AddedList, add_list
 from resolver.publishing.register_checks import check_problems, take_checks
 from resolver.publishing.register_rules import FileChanged, RegisterFile, RegisterRules
-from resolver.publishing.timetable import dated_exceptions
 from resolver.publishing.register_store import lost_records
 from resolver.publishing.second_person import served_now, waits_for_second
 from resolver.publishing.served_text import TextLost, served_text
+from resolver.publishing.timetable import dated_exceptions
 
 LOST_RECORDS_MAX = 100
 """Names of one register that are told one by one when they are lost; the history has more."""

@@ -1,7 +1,7 @@
 """When something of one policy begins or ends, and what that opens or closes, in words.
 
-Knows: the rules and orders of an image, or of a blocklist's text, at every time.  Does not know: names (the history tells them), the
-clock, the event loop.
+Knows: the rules and orders of an image, or of a blocklist's text, at every time.
+Does not know: names (the history tells them), the clock, the event loop.
 """
 
 from __future__ import annotations
