@@ -23,8 +23,7 @@ def pythons_streams(settings: Settings) -> dict[Transport, Sequence[str]]:
     """
     found: dict[Transport, list[str]] = {transport: [] for transport in KEY_OF}
     if settings.listen.proxy_protocol:
-        for keys in found.values():
-            keys.append("listen.proxy_protocol")
+        found[Transport.HTTPS].append("listen.proxy_protocol")
     if settings.client_names.below is not None:
         found[Transport.TLS].append("client_names.below")
         found[Transport.HTTPS].append("client_names.below")

@@ -23,7 +23,6 @@ LISTEN: dict[str, Any] = {
 }
 
 PROXY = {"listen": {**LISTEN, "proxy_protocol": ["192.0.2.8/32"]}}
-ALL = {"tcp": ["listen.proxy_protocol"], "tls": ["listen.proxy_protocol"], "https": ["listen.proxy_protocol"]}
 BELOW = {"client_names": {"below": "phones.dns.example"}}
 TRUSTED = {"http": {"trusted_proxies": ["192.0.2.8/32"]}, "client_names": {"in_path": True}}
 
@@ -32,7 +31,7 @@ TRUSTED = {"http": {"trusted_proxies": ["192.0.2.8/32"]}, "client_names": {"in_p
     ("changes", "pythons"),
     [
         ({}, {}),
-        (PROXY, ALL),
+        (PROXY, {"https": ["listen.proxy_protocol"]}),
         (BELOW, {"tls": ["client_names.below"], "https": ["client_names.below"]}),
         (TRUSTED, {"https": ["client_names.in_path", "http.trusted_proxies"]}),
         ({**TRUSTED, "listen": {"dns": ["127.0.0.1:0"], "http": None}}, {}),

@@ -44,6 +44,11 @@ impl Session {
         })
     }
 
+    /// So much was read of the client before; the rest of the record is still to come.
+    pub fn begin_with(&mut self, octets: Vec<u8>) {
+        self.part = octets;
+    }
+
     /// Whether the handshake is done.
     pub fn is_established(&self) -> bool {
         !self.tls.is_handshaking()

@@ -1,5 +1,6 @@
 mod arrivals;
 mod connection;
+mod heads;
 mod judging;
 mod news;
 mod socket;

@@ -214,6 +214,12 @@ impl ThreadLoop<'_> {
             let is_broken = connection.read(read).is_err();
             return if is_broken { self.close(handle) } else { self.settle(handle) };
         }
+        if connection.awaited.is_some() {
+            if self.take_head(handle) {
+                self.take_from(handle);
+            }
+            return;
+        }
         batch.begin(handle, connection.address, connection.transport, &connection.unread);
         if !connection.has_message {
             let is_well = match connection.session {
