@@ -191,7 +191,7 @@ def test_more_events_than_a_turn_takes_are_worked_off_in_the_next_ones(rig: Rig)
 
 
 def waiter(name: str, route: bytes, message_id: int, asked_at: float) -> WaitingFields:
-    return query(name, message_id), CLIENT, route, asked_at, Transport.UDP
+    return query(name, message_id), CLIENT, route, asked_at, Transport.UDP, ""
 
 
 def test_all_who_wait_get_the_answer_to_a_question_that_came_late(rig: Rig) -> None:

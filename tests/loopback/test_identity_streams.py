@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import socket
 import ssl
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from ipaddress import ip_address
 from pathlib import Path
+from typing import Any
 
 import dns.message
 import dns.rcode
@@ -25,7 +27,6 @@ PROXY, STRANGER = "127.0.0.7", "127.0.0.8"
 ALLOWED, OUTSIDE = "192.0.2.5", "203.0.113.5"
 LOCAL = SIGNATURE + b"\x20\0\0\0"
 QUERY = dns.message.make_query("www.alpha.example", "A", use_edns=0, id=0x1234).to_wire()
-FRAMED = len(QUERY).to_bytes(2, "big") + QUERY
 PATIENCE_S = 20.0
 TRANSPORTS = ["tcp", "tls", "https"]
 
@@ -33,6 +34,10 @@ TRANSPORTS = ["tcp", "tls", "https"]
 def head(client: str, extensions: bytes = b"") -> bytes:
     block = ip_address(client).packed + ip_address("127.0.0.1").packed + b"\xc0\x01\0\x35" + extensions
     return SIGNATURE + b"\x21\x11" + len(block).to_bytes(2, "big") + block
+
+
+CONTEXTS: dict[str, ssl.SSLContext] = {}
+"""By server name: a session goes on in the context that it began in."""
 
 
 class Talk:
@@ -46,6 +51,7 @@ class Talk:
         *,
         before: Sequence[bytes] = (),
         server_name: str = "127.0.0.1",
+        session: ssl.SSLSession | None = None,
     ) -> None:
         """`before`: what goes before everything else, in pieces; the last one leaves with what follows it."""
         port = server.port if transport == "tcp" else server.ports[transport]
@@ -56,10 +62,12 @@ class Talk:
         self._unsent = before[-1] if before else b""
         self._session: ssl.SSLObject | None = None
         if transport != "tcp":
-            context = server.context()
+            context = CONTEXTS.setdefault(server_name, server.context())
             context.check_hostname = server_name == "127.0.0.1"
             self._in, self._out = ssl.MemoryBIO(), ssl.MemoryBIO()
-            self._session = context.wrap_bio(self._in, self._out, server_hostname=server_name)
+            self._session = context.wrap_bio(
+                self._in, self._out, server_hostname=server_name, session=session
+            )
         self._is_http = transport == "https"
 
     def _pump(self) -> bool:
@@ -105,13 +113,22 @@ class Talk:
             except ssl.SSLError:
                 return b""
 
-    def question(self, path: str = "/dns-query", *headers: str) -> bytes:
+    @property
+    def session(self) -> ssl.SSLSession | None:
+        """To go on with in another connection."""
+        return None if self._session is None else self._session.session
+
+    @property
+    def is_resumed(self) -> bool:
+        return self._session is not None and bool(self._session.session_reused)
+
+    def question(self, path: str = "/dns-query", *headers: str, query: bytes = QUERY) -> bytes:
         """The query, as this transport has it."""
         if not self._is_http:
-            return FRAMED
-        kind, length = "content-type: application/dns-message", f"content-length: {len(QUERY)}"
+            return len(query).to_bytes(2, "big") + query
+        kind, length = "content-type: application/dns-message", f"content-length: {len(query)}"
         lines = [f"POST {path} HTTP/1.1", "host: dns.example.net", kind, length, *headers, "", ""]
-        return "\r\n".join(lines).encode() + QUERY
+        return "\r\n".join(lines).encode() + query
 
     def answer(self) -> dns.message.Message | None:
         """The next message; None: the connection ends, or the status is none that has one."""
@@ -275,3 +292,145 @@ def test_each_client_behind_a_proxy_has_its_own_share_of_connections(
         assert rcode(server, transport, PROXY, head(ALLOWED)) is None
         assert counts.since() == {"tcp_connections_per_client_max": 1}
         assert rcode(server, transport, STRANGER) is dns.rcode.NXDOMAIN
+
+
+# Names and headers.
+
+
+@pytest.fixture(scope="module")
+def naming(serving_engine: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[EncryptedServer]:
+    """A server whose clients name themselves, with records of all that is asked."""
+    changes: dict[str, Any] = {
+        "client_names": {"in_path": True, "below": "dns.example.net"},
+        "http": {"trusted_proxies": [f"{PROXY}/32", "10.0.0.0/8"]},
+        "clients": {"allow": [f"{STRANGER}/32", f"{ALLOWED}/32"]},
+        "query_records": [
+            {"name": "all", "type": "jsonl", "to": "records", "queries": "all", "clients": "full"}
+        ],
+        "threads": 1,
+    }
+    directory = tmp_path_factory.mktemp("naming")
+    with (
+        SlowUpstream() as upstream,
+        EncryptedServer(directory, upstream_ports=(upstream.port,), changes=changes) as server,
+    ):
+        yield server
+
+
+class Recorded:
+    """Who asked what since this was made."""
+
+    def __init__(self, server: EncryptedServer) -> None:
+        self._server = server
+        self._before = len(self._lines())
+
+    def _lines(self) -> list[str]:
+        path = self._server.directory / "records"
+        text = path.read_text() if path.exists() else ""
+        return text[: text.rfind("\n") + 1].splitlines()
+
+    def wait(self, count: int) -> list[tuple[str, str, str]]:
+        """The next so many records: client, its name, what it asked."""
+        self._server.wait_for(lambda: len(self._lines()) - self._before >= count, "records", PATIENCE_S)
+        records = [json.loads(line) for line in self._lines()[self._before :]]
+        return [(one["client"], one.get("client_name", ""), one["qname"]) for one in records]
+
+
+def asked(name: str) -> bytes:
+    return dns.message.make_query(name, "A", use_edns=0, id=0x1234).to_wire()
+
+
+@pytest.mark.parametrize("transport", ["tls", "https"])
+def test_the_server_name_names_the_client_in_every_record_of_it(
+    naming: EncryptedServer, transport: str
+) -> None:
+    recorded = Recorded(naming)
+    names = ["www.alpha.example", "www.example.org", "www.example.org", "fresh.example.org"]
+    with Talk(naming, transport, STRANGER, server_name="Phones.dns.example.net") as talk:
+        for name in names:
+            talk.say(talk.question(query=asked(name)))
+            assert talk.answer() is not None
+        session = talk.session
+    with Talk(naming, transport, STRANGER, server_name="Phones.dns.example.net", session=session) as talk:
+        talk.say(talk.question())
+        assert talk.answer() is not None and talk.is_resumed
+    found = recorded.wait(5)
+    assert [(client, name) for client, name, _ in found] == [(STRANGER, "phones")] * 5
+    recorded = Recorded(naming)
+    for server_name in ("dns.example.net", "a.b.dns.example.net", "phones.dns.example.org"):
+        assert rcode(naming, transport, STRANGER, server_name=server_name) is dns.rcode.NXDOMAIN
+    assert [name for _, name, _ in recorded.wait(3)] == [""] * 3
+
+
+def test_the_path_names_the_client_request_by_request(naming: EncryptedServer) -> None:
+    recorded = Recorded(naming)
+    with Talk(naming, "https", STRANGER, server_name="tv.dns.example.net") as talk:
+        for path in ("/dns-query/Phones", "/dns-query/phones", "/dns-query", "/dns-query/laptop"):
+            talk.say(talk.question(path))
+            assert talk.answer() is not None
+        talk.say(talk.question("/dns-query/a/b"))
+        assert talk.answer() is None and talk.status == 404
+    assert [name for _, name, _ in recorded.wait(4)] == ["phones", "phones", "tv", "laptop"]
+
+
+def test_a_trusted_proxy_says_who_asks_request_by_request(naming: EncryptedServer) -> None:
+    recorded, counts = Recorded(naming), Counts(naming)
+    with Talk(naming, "https", PROXY) as talk:
+        for headers, wanted in (
+            ((f"x-forwarded-for: {OUTSIDE}, {ALLOWED}, 10.0.0.1",), dns.rcode.NXDOMAIN),
+            (("Forwarded: for=10.0.0.1", f"forwarded: for={OUTSIDE};proto=https"), dns.rcode.REFUSED),
+            # The proxy itself may not ask.
+            ((), dns.rcode.REFUSED),
+        ):
+            talk.say(talk.question("/dns-query/phones", *headers))
+            answer = talk.answer()
+            assert answer is not None and answer.rcode() is wanted
+        assert counts.since() == {}
+        for number, headers in enumerate(
+            [
+                ("x-forwarded-for: client.example",),
+                ("forwarded: for=10.0.0.1", f"x-forwarded-for: {OUTSIDE}"),
+            ],
+            1,
+        ):
+            talk.say(talk.question("/dns-query", *headers))
+            assert talk.answer() is None and talk.status == 400
+            assert counts.since() == {"https_forwarded": number}
+    with Talk(naming, "https", STRANGER) as talk:
+        talk.say(talk.question("/dns-query", f"x-forwarded-for: {OUTSIDE}", "forwarded: x"))
+        answer = talk.answer()
+        assert answer is not None and answer.rcode() is dns.rcode.NXDOMAIN
+    # Who may not ask has no name.
+    assert [(client, name) for client, name, _ in recorded.wait(4)] == [
+        (ALLOWED, "phones"),
+        (OUTSIDE, ""),
+        (PROXY, ""),
+        (STRANGER, ""),
+    ]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("transport", ["tls", "https"])
+def test_the_name_goes_along_when_python_has_to_ask_on(
+    serving_engine: str, tmp_path: Path, transport: str
+) -> None:
+    changes: dict[str, Any] = {
+        "client_names": {"below": "dns.example.net"},
+        "query_records": [
+            {"name": "all", "type": "jsonl", "to": "records", "queries": "all", "clients": "full"}
+        ],
+        "upstreams": {"timeout_s": 10.0},
+        "threads": 1,
+    }
+    with (
+        SlowUpstream() as upstream,
+        EncryptedServer(tmp_path, upstream_ports=(upstream.port,), changes=changes) as server,
+        Talk(server, transport, STRANGER, server_name="phones.dns.example.net") as talk,
+    ):
+        recorded = Recorded(server)
+        talk.say(talk.question(query=asked("held.example.org")))
+        # What was asked a second time, Python asks.
+        server.wait_for(lambda: upstream.held_count >= 2, "a second attempt", PATIENCE_S)
+        upstream.release()
+        assert talk.answer() is not None
+        assert recorded.wait(1)[0][:2] == (STRANGER, "phones")

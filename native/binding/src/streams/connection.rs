@@ -10,7 +10,9 @@ use std::io::{self, ErrorKind};
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use resolver_core::flow::{AwaitedHead, HandshakeLimits, Place, Proxies, Transport, NEVER, SLOW_AFTER_S};
+use resolver_core::flow::{
+    AwaitedHead, ClientName, HandshakeLimits, Networks, Place, Proxies, Transport, NEVER, SLOW_AFTER_S,
+};
 use resolver_core::wire::proxy::ProxyHead;
 use rustls::Error;
 
@@ -65,6 +67,8 @@ pub struct Connection {
     stream: Stream,
     /// The client's; before a proxy has said whose it is, nobody's.
     pub address: IpAddr,
+    /// The name it gave itself.
+    pub name: Option<ClientName>,
     /// TCP or TLS.
     pub transport: Transport,
     /// Its share of the server.
@@ -110,6 +114,7 @@ impl Connection {
         Connection {
             stream,
             address,
+            name: None,
             transport,
             place,
             session,
@@ -156,8 +161,11 @@ impl Connection {
     }
 
     /// It came to nothing, or broke the rules: that counts against its client, if its hello was answered.
-    pub fn charge(&self, handshakes: &HandshakeLimits, now: f64) {
-        if self.session.as_ref().is_some_and(|session| session.has_cost) {
+    ///
+    /// `trusted`: proxies over HTTPS, which do not pay for their clients.
+    pub fn charge(&self, handshakes: &HandshakeLimits, trusted: &Networks, now: f64) {
+        let has_cost = self.session.as_ref().is_some_and(|session| session.has_cost);
+        if has_cost && !trusted.contains(self.address) {
             handshakes.charge(self.address, now);
         }
     }
