@@ -16,7 +16,7 @@ import socket
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from ipaddress import IPv4Network, IPv6Network
-from typing import Final
+from typing import Any, Final
 
 from resolver.cache import NativeCache
 from resolver.certificates.outcomes import SessionLabels
@@ -117,11 +117,8 @@ class NativeEngine:
             structured_errors=None if structured is None else structured.fields,
             resinfo=make_resinfo(settings),
             nsid=make_nsid(settings),
-            proxies=_fields_of(settings.listen.proxy_protocol),
-            trusted_proxies=_fields_of(settings.http.trusted_proxies),
-            names_in_path=settings.client_names.in_path,
-            names_below=make_client_names(settings).below,
             blocks_relay=settings.special_names.browser_relay == "block",
+            **_who_asks(settings),
         )
         self._upstreams = settings.upstreams
         workers = workers_of(settings)
@@ -448,6 +445,16 @@ def is_drop(name: str) -> bool:
     return name in ("ring_full", "late_full", "proxy_head", "pulse", "send_failed") or name.startswith(
         ("receive_", "tcp_", "tls_", "https_")
     )
+
+
+def _who_asks(settings: Settings) -> dict[str, Any]:
+    """What says it beside the address that is connected."""
+    return {
+        "proxies": _fields_of(settings.listen.proxy_protocol),
+        "trusted_proxies": _fields_of(settings.http.trusted_proxies),
+        "names_in_path": settings.client_names.in_path,
+        "names_below": make_client_names(settings).below,
+    }
 
 
 def _fields_of(networks: Iterable[IPv4Network | IPv6Network]) -> list[tuple[bytes, int]]:

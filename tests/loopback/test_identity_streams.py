@@ -376,23 +376,19 @@ def test_the_path_names_the_client_request_by_request(naming: EncryptedServer) -
 def test_a_trusted_proxy_says_who_asks_request_by_request(naming: EncryptedServer) -> None:
     recorded, counts = Recorded(naming), Counts(naming)
     with Talk(naming, "https", PROXY) as talk:
-        for headers, wanted in (
+        cases: list[tuple[tuple[str, ...], dns.rcode.Rcode]] = [
             ((f"x-forwarded-for: {OUTSIDE}, {ALLOWED}, 10.0.0.1",), dns.rcode.NXDOMAIN),
             (("Forwarded: for=10.0.0.1", f"forwarded: for={OUTSIDE};proto=https"), dns.rcode.REFUSED),
             # The proxy itself may not ask.
             ((), dns.rcode.REFUSED),
-        ):
+        ]
+        for headers, wanted in cases:
             talk.say(talk.question("/dns-query/phones", *headers))
             answer = talk.answer()
             assert answer is not None and answer.rcode() is wanted
         assert counts.since() == {}
-        for number, headers in enumerate(
-            [
-                ("x-forwarded-for: client.example",),
-                ("forwarded: for=10.0.0.1", f"x-forwarded-for: {OUTSIDE}"),
-            ],
-            1,
-        ):
+        contradiction = ("forwarded: for=10.0.0.1", f"x-forwarded-for: {OUTSIDE}")
+        for number, headers in enumerate([("x-forwarded-for: client.example",), contradiction], 1):
             talk.say(talk.question("/dns-query", *headers))
             assert talk.answer() is None and talk.status == 400
             assert counts.since() == {"https_forwarded": number}
