@@ -59,7 +59,7 @@ mod tests {
         let mut batch = Batch::new();
         for number in 0..connections {
             let handle = Handle::from_bits(number as u64);
-            batch.begin(handle, IpAddr::V4(Ipv4Addr::LOCALHOST), transport, &message);
+            batch.begin(handle, (IpAddr::V4(Ipv4Addr::LOCALHOST), None), transport, &message);
             assert!(!batch.cut(100, 65_536));
         }
         gathering.count(&batch);
