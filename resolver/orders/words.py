@@ -344,10 +344,10 @@ def _read_host(address: Address, host: str, *, is_sure: bool) -> Address | None:
     address = replace(address, owner=owner, form=form)
     if glued := _GLUED.fullmatch(host.rstrip("。．｡")):
         judged = _judged(address, is_sure=is_sure)
-        meant = _names(glued[1])
-        if judged is not None and meant is not None:
+        rest = _names(glued[1])
+        if judged is not None and rest is not None:
             why = "has words in front of it without a blank, or is a name of two scripts"
-            return judged.doubted(why, name_to_text(meant), address.host)
+            return judged.doubted(why, name_to_text(rest), address.host)
         return judged
     if "İ" in host or "i\u0307" in host:
         return _of_dotted_capital(address, host)
