@@ -91,13 +91,6 @@ def make_app(
             body["remarks"] = {topic: told.get(topic, said) for topic, said in health.remarks.items()}
         return _JsonLine(body, status_code=200 if health.is_ready else 503, headers=_NO_STORE)
 
-    async def refuse(request: Request, error: Exception) -> Response:
-        assert isinstance(error, HTTPException)
-        return PlainTextResponse(f"{error.detail.lower()}\n", error.status_code, error.headers)
-
-    async def defect(request: Request, error: Exception) -> Response:
-        return PlainTextResponse("a defect of the program; the log has it\n", 500, _NO_STORE)
-
     def guarded(page: Page) -> Page:
         async def answer(request: Request) -> Response:
             objection = None if objects is None else objects(request)
@@ -113,9 +106,18 @@ def make_app(
             Route("/healthz", guarded(healthz)),
             Route("/readyz", guarded(readyz)),
         ],
-        exception_handlers={HTTPException: refuse, Exception: defect},
+        exception_handlers={HTTPException: _refuse, Exception: _tell_of_a_defect},
         middleware=[
             Middleware(Manners, on_refused=on_refused),
             Middleware(HostCheck, names=hosts, on_refused=on_refused),
         ],
     )
+
+
+async def _refuse(request: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)
+    return PlainTextResponse(f"{error.detail.lower()}\n", error.status_code, error.headers)
+
+
+async def _tell_of_a_defect(request: Request, error: Exception) -> Response:
+    return PlainTextResponse("a defect of the program; the log has it\n", 500, _NO_STORE)
