@@ -250,6 +250,9 @@ def _set_back(pid: int, share: Share) -> None:
 
 
 async def _kill(child: asyncio.subprocess.Process, patience_s: float) -> None:
+    # In time that nobody wants it would not even die: its memory and its pipes would stay.
+    with contextlib.suppress(OSError):
+        os.sched_setscheduler(child.pid, os.SCHED_OTHER, os.sched_param(0))
     with contextlib.suppress(ProcessLookupError):
         child.kill()
     with contextlib.suppress(TimeoutError):
