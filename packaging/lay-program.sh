@@ -20,9 +20,10 @@ for python in "$@"; do
         --abi "cp$(echo "$python" | tr -d .)" --abi abi3 --abi none --platform "manylinux_2_28_$machine" \
         --platform "manylinux_2_17_$machine" --platform "manylinux2014_$machine" \
         --platform "manylinux_2_5_$machine" --platform "manylinux1_$machine" "$wheel"
-    # Programs and headers of libraries: nobody calls them here. Of each distribution: which wheel it came in, the list
+    # Programs, headers and manuals of libraries: nobody calls them here; what Prometheus and Grafana read is laid where
+    # each package has it. Of each distribution: which wheel it came in, the list
     # of files, pip's own remarks. They differ by Python, and nobody reads them here.
-    rm -rf "$work/$python/bin" "$work/$python/include"
+    rm -rf "$work/$python/bin" "$work/$python/include" "$work/$python/share"
     find "$work/$python" -path '*.dist-info/*' \( -name WHEEL -o -name RECORD -o -name REQUESTED \
         -o -name direct_url.json -o -name INSTALLER -o -name top_level.txt -o -name entry_points.txt \) -delete
     (cd "$work/$python" && find . -type f) >"$work/files"

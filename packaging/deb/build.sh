@@ -51,6 +51,9 @@ put 644 "$work/defaults/resolver.yaml" etc/exchange-resolver/resolver.yaml
 put 644 "$work/defaults/blocklist.yaml" etc/exchange-resolver/blocklist.yaml
 put 644 packaging/default/exchange-resolver etc/default/exchange-resolver
 put 644 packaging/logrotate/exchange-resolver etc/logrotate.d/exchange-resolver
+find config/prometheus config/grafana -type f | while read -r file; do
+    put 644 "$file" "usr/share/exchange-resolver/${file#config/}"
+done
 for unit in packaging/systemd/*; do
     put 644 "$unit" "usr/lib/systemd/system/$(basename "$unit")"
 done

@@ -16,7 +16,15 @@ PACKAGE = "resolver"
 RECORD = "engine-sources.sha256"
 """The file of `.dist-info` that has the number."""
 
-BUILT_OF = ("native", "packaging/wheels", "pyproject.toml", "README.md", "LICENSE")
+BUILT_OF = (
+    "native",
+    "packaging/wheels",
+    "config/prometheus",
+    "config/grafana",
+    "pyproject.toml",
+    "README.md",
+    "LICENSE",
+)
 """What makes everything in a wheel but the program's own files."""
 
 NOT_SOURCES = frozenset((".pyc", ".pyo", ".so", ".image"))

@@ -14,7 +14,7 @@ from typing import Any
 from pydantic.json_schema import models_json_schema
 
 from resolver.api.access import Need
-from resolver.api.endpoint import BASE, Endpoint, Nothing
+from resolver.api.endpoint import BASE, JSON, Endpoint, Nothing, may_be_absent
 from resolver.api.refusal import MEDIA_TYPE, TYPE_PREFIX, Kind
 
 _REF = "#/components/schemas/{model}"
@@ -89,8 +89,8 @@ def _operation(row: Endpoint) -> dict[str, Any]:
         operation["parameters"] = parameters
     if row.body is not None:
         operation["requestBody"] = {
-            "required": True,
-            "content": {"application/json": {"schema": {"$ref": _REF.format(model=row.body.__name__)}}},
+            "required": not may_be_absent(row.body),
+            "content": {JSON: {"schema": {"$ref": _REF.format(model=row.body.__name__)}}},
         }
     return operation
 

@@ -24,6 +24,7 @@ from resolver.problems import show, suggest
 from resolver.web.manners import BODY_OCTETS_MAX
 
 BASE: Final = "/api/v1"
+JSON: Final = "application/json"
 BODY_S: Final = 15.0
 """A body that is not whole by then is not waited for, however many octets come."""
 QUERY_CHARS_MAX: Final = 8_192
@@ -118,11 +119,16 @@ def query_of(request: Request, shape: type[Taken]) -> Taken:
 
 
 async def body_of(request: Request, shape: type[Taken]) -> Taken:
-    """The JSON body.  Raises Refusal."""
+    """The JSON body; none at all, without a type of another sort, where the shape can do without one.
+
+    Raises Refusal.
+    """
     media = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     octets = await _octets_of(request)
+    if not octets and media in ("", JSON) and may_be_absent(shape):
+        return shape()
     # A form, which a page of another site could send without asking, has another type.
-    if media != "application/json":
+    if media != JSON:
         raise Refusal(
             Kind.MEDIA,
             f"the body is {show(media) if media else 'of no type'}",
@@ -138,6 +144,11 @@ async def body_of(request: Request, shape: type[Taken]) -> Taken:
         return shape.model_validate(value, strict=None)
     except ValidationError as error:
         raise _objection(error, Kind.INVALID) from None
+
+
+def may_be_absent(shape: type[Shape]) -> bool:
+    """Whether a request may leave the whole body out: no member of it is needed."""
+    return not any(info.is_required() for info in shape.model_fields.values())
 
 
 async def _octets_of(request: Request) -> bytes:

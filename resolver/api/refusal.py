@@ -90,8 +90,9 @@ class Refusal(Exception):
 def json_response(
     content: Any, status: int = 200, headers: Mapping[str, str] | None = None, media: str = "application/json"
 ) -> Response:
-    """JSON in ASCII alone, on one line: a stranger's text is nothing but that text to any reader."""
+    """JSON in ASCII alone, on one whole line: a stranger's text is nothing but that text to any reader."""
     octets = json.dumps(content, separators=(",", ":"), allow_nan=False).encode("ascii")
+    octets += b"\n"
     return Response(octets, status, dict(headers or {}), media)
 
 

@@ -143,7 +143,9 @@ class Opening:
         ]
         texts = tuple(text for _, _, shown in kinds for text in shown.texts)
         hidden = sum(shown.hidden for _, _, shown in kinds)
-        return f"{', '.join(counts)} blocked now are not blocked {moment}: {Names(texts, hidden).shown()}"
+        # One exchange with one domain are two things; what one exception names may be many.
+        verb = "is" if len(counts) == 1 and counts[0].startswith("1 ") else "are"
+        return f"{', '.join(counts)} blocked now {verb} not blocked {moment}: {Names(texts, hidden).shown()}"
 
     def as_json(self, names_max: int | None = None) -> dict[str, Any]:
         """The sentence, and each kind with at most `names_max` names and its count."""

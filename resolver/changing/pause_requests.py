@@ -70,20 +70,23 @@ def approve_pause(place: Place, author: Author, proposal: Proposal, why: str, *,
 
 def require_what_was_seen(place: Place, proposal: Proposal) -> None:
     """Raises Refused where something else serves than when the pause was asked for."""
-    if served_base(place) == proposal.base:
+    if proposal.base and served_base(place) == proposal.base:
         return
     detail = "another policy serves since: what the pause opens is not what was asked for"
     raise Refused(Kind.CONFLICT, detail, "ask for the pause anew, and look at what it opens")
 
 
 def served_base(place: Place) -> str:
-    """The SHA-256 of the blocklist that serves; empty: it is not known."""
+    """The policy that serves, told by every file that it is made of; empty: it is not known.
+
+    Lists are among them, also those that are downloaded: a pause of other names is another pause.
+    """
     try:
         with as_owner_of(place.state_dir) as folder:
             note = ImageStore(folder).last_good()
     except OSError:
         return ""
-    return note.inputs[0].sha256 if note is not None and note.inputs else ""
+    return "" if note is None else note.key
 
 
 def _begin(

@@ -18,7 +18,7 @@ from resolver.changing.refusal import Kind, Refused
 from resolver.cli.edit import NOTHING_WRITTEN
 from resolver.cli.files import EXIT_FINE, BadInput, read_settings
 from resolver.cli.pausing import SOON, refused
-from resolver.cli.waiting import waits_json, waits_lines
+from resolver.cli.waiting import alone_command, approved_how, waits_json, waits_lines
 from resolver.portions import open_regular, read_up_to
 from resolver.problems import printable, show
 from resolver.publishing.approvals import current_user
@@ -190,6 +190,9 @@ def show_proposal(name: str, config: Path | None, *, as_json: bool) -> int:
     print(_lines(found["words"]))
     for warning in found["warnings"]:
         print(printable(f"warning: {warning}"))
+    if found["state"] == "open":
+        print()
+        print("\n".join(approved_how(name)))
     return EXIT_FINE
 
 
@@ -198,9 +201,10 @@ def decide_proposal(word: str, name: str, how: How) -> int:
     try:
         if word == "approve" and not (how.force and how.reason):
             detail = (
-                "a second person approves by the API; alone, on this machine, it takes force and a reason"
+                "a second person approves it in the dashboard or by the API (POST "
+                f"/api/v1/proposals/{name}/approve); alone, on this machine, it takes force and a reason"
             )
-            raise Refused(Kind.FORBIDDEN, detail, f"proposals approve {name} --force --reason '...'")
+            raise Refused(Kind.FORBIDDEN, detail, alone_command(name))
         asked = {"id": name, "reason": how.reason, "alone_here": True}
         done = do(*_here(how.config), word, asked)
     except (BadInput, Refused) as error:

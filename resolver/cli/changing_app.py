@@ -191,7 +191,10 @@ def approve_proposal(
     config: ConfigOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Put a proposal in force alone, with --force and --reason; a second person does it by the API."""
+    """Put a proposal in force alone, with --force and --reason.
+
+    A second person does it in the dashboard or by the API (POST /api/v1/proposals/ID/approve).
+    """
     from resolver.cli.changing import How, decide_proposal
 
     how = How(reason, force, config or context.obj, as_json)

@@ -21,6 +21,7 @@ from resolver.orders.search import Hit, find
 from resolver.orders.standing import Standings
 from resolver.policy.verdict import Mode, PolicyRule
 from resolver.problems import Problem, has_errors, printable
+from resolver.wire.idn import with_unicode
 
 NOT_IN_POLICY = "in the catalogue, not in the blocklist"
 
@@ -129,5 +130,7 @@ _HEADERS = ("KIND", "ID", "NAME", "MATCHED BY", "STATE", "DATES", "ORDERS")
 def _row(found: Found) -> list[str]:
     hit = found.hit
     state = f"{found.state} (confidential)" if found.is_confidential else found.state
-    cells = (hit.kind, hit.id, hit.name, hit.matched, state, found.term, ", ".join(found.orders))
+    word, blank, name = hit.matched.rpartition(" ")
+    matched = f"{word} {with_unicode(name)}" if blank and word == "domain" else hit.matched
+    cells = (hit.kind, hit.id, hit.name, matched, state, found.term, ", ".join(found.orders))
     return [printable(cell) for cell in cells]

@@ -119,13 +119,17 @@ def _print_generation(generation: Generation) -> None:
     if pause := changes.get(PAUSE):
         _print_pause(pause)
         return
-    print("what it changed is not known" if "unknown" in changes else as_text(changes))
+    records = changes.get("records", {})
+    if "unknown" in changes:
+        print("\n".join(["what it changed is not known", *records_lines(records)]))
+    else:
+        print(as_text(changes, records))
     for name, (old, new) in changes.get("list_names", {}).items():
         print(f"list {name}: {_names(old)} -> {_names(new)}")
-    for line in records_lines(changes.get("records", {})):
-        print(line)
     for path in changes.get("files", ()):
         print(f"list file changed: {path}")
+    for end in changes.get("ends", ()):
+        print(f"ends soon: {end}")
 
 
 def _who(generation: Generation) -> str:
@@ -229,6 +233,9 @@ def changes_headline(changes: dict[str, Any]) -> str:
         said = f"{said}; {records}"
     if opened := changes.get("opened"):
         said = f"{said}; {opened['words']}"
+    if ends := changes.get("ends"):
+        more = f" and {counted(len(ends) - 1, 'more end')} soon" if len(ends) > 1 else ""
+        said = f"{said}; {ends[0]}{more}"
     if rollback := changes.get("rollback"):
         said = f"rollback to {rollback['to']}; {said}"
     return said

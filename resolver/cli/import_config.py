@@ -25,6 +25,7 @@ from resolver.cli.files import (
     print_problems,
     problems_as_json,
 )
+from resolver.cli.init_profiles import state_dir_for
 from resolver.cli.new_files import PRIVATE_MODE, write_files
 from resolver.cli.process import scratch_folder
 from resolver.cli.progress import long_work
@@ -33,7 +34,7 @@ from resolver.config.settings import load_settings
 from resolver.identity import ROOT, group_of_owner
 from resolver.migration.gathered import Answer, BadConfig, Gathered, Loss
 from resolver.migration.kinds import read_config
-from resolver.migration.writing import BLOCKLIST_FILE, SETTINGS_FILE, STATE_DIR, Written, write
+from resolver.migration.writing import BLOCKLIST_FILE, SETTINGS_FILE, Written, write
 from resolver.orders.platforms import SHIPPED
 from resolver.plurals import counted
 from resolver.problems import Problem, has_errors
@@ -72,7 +73,8 @@ def import_files(
     try:
         with long_work(f"reading {file}") as say:
             say("reading")
-            imported = _import(file, kind, SHIPPED.read_text(encoding="utf-8") if with_catalogue else "")
+            catalogue = SHIPPED.read_text(encoding="utf-8") if with_catalogue else ""
+            imported = _import(file, kind, catalogue, state_dir_for(directory))
         if has_errors(imported.problems):
             raise BadInput(imported.problems)
         files, mode = imported.written.files, PRIVATE_MODE
@@ -99,7 +101,7 @@ def _group_of_server(directory: Path) -> int | None:
     """The group of the server's user, whom its `state_dir` belongs to; None: nobody knows."""
     if os.geteuid() != ROOT:
         return None
-    group = group_of_owner(directory / STATE_DIR)
+    group = group_of_owner(directory / state_dir_for(directory))
     state_dir = default_state_dir() if group is None else None
     return group if state_dir is None else group_of_owner(state_dir)
 
@@ -116,7 +118,7 @@ def _unreadable(paths: Sequence[Path], group: int | None) -> str | None:
     )
 
 
-def _import(file: Path, kind: str, catalogue: str) -> _Imported:
+def _import(file: Path, kind: str, catalogue: str, state_dir: str) -> _Imported:
     gathered = read_config(file, kind)
     if not catalogue:
         gathered.remark(
@@ -124,15 +126,15 @@ def _import(file: Path, kind: str, catalogue: str) -> _Imported:
             "--with-catalogue puts them in"
         )
     for _ in range(ROUNDS_MAX):
-        imported = _checked(gathered, catalogue)
+        imported = _checked(gathered, catalogue, state_dir)
         if not _drop_left_out(imported):
             break
     return imported
 
 
-def _checked(gathered: Gathered, catalogue: str) -> _Imported:
+def _checked(gathered: Gathered, catalogue: str, state_dir: str) -> _Imported:
     """The files, and what the checks say of them."""
-    written = write(gathered, catalogue=catalogue)
+    written = write(gathered, state_dir=state_dir, catalogue=catalogue)
     with scratch_folder() as folder:
         for name, text in written.files.items():
             (folder / name).write_text(text, encoding="utf-8")

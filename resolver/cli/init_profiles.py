@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from resolver.config.commented import commented_with
+from resolver.migration.writing import STATE_DIR
 
 SETTINGS_FILE: Final = "resolver.yaml"
 BLOCKLIST_FILE: Final = "blocklist.yaml"
@@ -120,6 +121,12 @@ class Answers:
     """For people who are blocked; empty: nobody."""
 
 
+def state_dir_for(directory: Path) -> str:
+    """`state_dir` for settings in a folder: the system's own folder has only what people write."""
+    is_system = directory.resolve() == SYSTEM_DIRECTORY.resolve()
+    return SYSTEM_STATE if is_system else STATE_DIR
+
+
 def files_for(answers: Answers, directory: Path, catalogue: str) -> dict[str, str]:
     """The two files.  `catalogue`: the blocklist that ships, with its comments."""
     profile = answers.profile
@@ -132,7 +139,7 @@ def files_for(answers: Answers, directory: Path, catalogue: str) -> dict[str, st
     if answers.networks:
         values["clients.allow"] = list(answers.networks)
     values["blocklist"] = BLOCKLIST_FILE
-    values["state_dir"] = SYSTEM_STATE if directory.absolute() == SYSTEM_DIRECTORY else "state"
+    values["state_dir"] = state_dir_for(directory)
     head = [
         f"Made by `exchange-resolver init` for {profile.title}.",
         "",

@@ -194,8 +194,10 @@ def _outcome_json(outcome: Outcome) -> dict[str, Any]:
 
 def _problem_of(spec: ListSpec, notes: Notes, age_s: float) -> str:
     assert spec.download is not None
+    is_expired = 0 < notes.soa_expire_s < age_s
+    expired = "; older than its authority wants it to be (SOA expire), and it serves on" if is_expired else ""
     if notes.problem:
-        return f"{notes.result}: {notes.problem}"
+        return f"{notes.result}: {notes.problem}{expired}"
     if notes.url != spec.download.url or notes.proof != spec.download.proof:
         return "not fetched since its entry was changed; the copy is older"
     if age_s > OVERDUE * spec.download.refresh_s:
@@ -224,9 +226,10 @@ def show_age(age_s: float | None) -> str:
 
 
 def _line_of(outcome: Outcome) -> str:
+    vain = printable(f"; asked in vain: {outcome.remark}") if outcome.remark else ""
     if outcome.result is Result.UPDATED:
         size = f"{counted(outcome.names, 'name')}, {counted(outcome.octets, 'byte')}"
-        return f"{outcome.name}: updated, {size}"
+        return f"{outcome.name}: updated, {size}{vain}"
     if outcome.result is Result.UNCHANGED:
-        return f"{outcome.name}: unchanged, {counted(outcome.names, 'name')}"
+        return f"{outcome.name}: unchanged, {counted(outcome.names, 'name')}{vain}"
     return printable(f"{outcome.name}: {outcome.result}: {outcome.message}")

@@ -23,6 +23,7 @@ from resolver.orders.listed import ListsOf, lists_of, no_lists
 from resolver.orders.standing import AskState, Standing, State, standings_of
 from resolver.plurals import counted
 from resolver.policy.image import Image
+from resolver.policy.verdict import Mode
 from resolver.problems import Problem, has_errors, printable, show, suggest
 from resolver.publishing.compiler import compile_in_process
 from resolver.publishing.history import Generation, HistoryUnusable, open_history
@@ -40,6 +41,8 @@ class _Orders:
     now: float
     zone: tzinfo
     path: Path
+    modes: dict[str, str]
+    """List name -> its mode, where that is not to enforce."""
 
 
 def list_orders(config: Path | None, blocklist: Path | None, *, as_json: bool) -> int:
@@ -83,7 +86,9 @@ def _read(config: Path | None, blocklist: Path | None) -> _Orders:
     now = time.time()
     first, since = ({}, {}) if blocklist is not None else _first_served(settings.state_dir, set(found.orders))
     standings = standings_of(found, now, lists_of=_lists_of(path, found, settings.state_dir))
-    return _Orders(standings, first, since, now, zone_of(path), path)
+    modes = {spec.name: spec.rule.at(now).mode for spec in found.lists}
+    told = {name: mode.value for name, mode in modes.items() if mode is not Mode.ENFORCE}
+    return _Orders(standings, first, since, now, zone_of(path), path, told)
 
 
 def _lists_of(path: Path, found: Blocklist, state_dir: Path) -> ListsOf:
@@ -191,6 +196,10 @@ def _reasons_text(standing: Standing) -> str:
     return ", ".join(f"{count:,} {reason.value.replace('_', ' ')}" for reason, count in counts)
 
 
+def _with_mode(name: str, orders: _Orders) -> str:
+    return f"{name} (in {orders.modes[name]})" if name in orders.modes else name
+
+
 def _print_page(standing: Standing, orders: _Orders) -> None:
     order, first = standing.order, orders.first.get(standing.order.id)
     facts = [
@@ -212,7 +221,7 @@ def _print_page(standing: Standing, orders: _Orders) -> None:
         ("First served", f"{iso_moment(first.at)}, generation {first.number}" if first else ""),
         ("In force since", iso_moment(orders.since.get(order.id)) or ""),
         ("Exchanges", ", ".join(standing.exchanges) or "none"),
-        ("Lists", ", ".join(standing.lists)),
+        ("Lists", ", ".join(_with_mode(name, orders) for name in standing.lists)),
         (
             "Asks for",
             f"{counted(len(order.asks), 'entry', 'entries')}: {standing.count(State.ENFORCED):,} enforced, "

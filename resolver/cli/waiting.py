@@ -33,7 +33,7 @@ def waits_json(proposal: str | None) -> dict[str, Any] | None:
     return {
         "proposal": proposal,
         "approve": f"POST /api/v1/proposals/{proposal}/approve",
-        "alone": _alone(proposal),
+        "alone": alone_command(proposal),
     }
 
 
@@ -41,12 +41,20 @@ def waits_lines(proposal: str) -> list[str]:
     """The same for people."""
     return [
         f"nothing is in force yet: proposal {proposal} waits for a second person (http.changes: two-person)",
-        f"they approve it in the dashboard, or with POST /api/v1/proposals/{proposal}/approve",
-        f"alone, on this machine: {_alone(proposal)}",
+        *approved_how(proposal),
     ]
 
 
-def _alone(proposal: str) -> str:
+def approved_how(proposal: str) -> list[str]:
+    """What a second person does, and what one does alone."""
+    return [
+        f"a second person approves it in the dashboard, or with POST /api/v1/proposals/{proposal}/approve",
+        f"alone, on this machine: {alone_command(proposal)}",
+    ]
+
+
+def alone_command(proposal: str) -> str:
+    """What puts it in force without a second person, recorded."""
     if proposal.startswith(FILE_PREFIX):
         return "exchange-resolver apply --force --reason '...'"
     return f"exchange-resolver proposals approve {proposal} --force --reason '...'"

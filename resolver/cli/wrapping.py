@@ -7,11 +7,13 @@ Where there is no terminal nothing is wrapped, so that programs find each fact o
 from __future__ import annotations
 
 import os
+import re
 import sys
 import textwrap
 from collections.abc import Collection, Iterator, Sequence
 from typing import Final
 
+from rich.cells import cell_len, chop_cells
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
@@ -36,6 +38,8 @@ def wrapped(line: str, columns: int | None, indent: int) -> list[str]:
     """The lines of one; what follows the first is indented by so many columns.  None: no wrapping."""
     if columns is None or not line:
         return [line]
+    if cell_len(line) != len(line):
+        return _wrapped_wide(line, columns, indent)
     # A name is not broken: it is there to be copied.
     return textwrap.wrap(
         line,
@@ -46,6 +50,21 @@ def wrapped(line: str, columns: int | None, indent: int) -> list[str]:
         drop_whitespace=True,
         replace_whitespace=False,
     )
+
+
+def _wrapped_wide(line: str, columns: int, indent: int) -> list[str]:
+    """The same for text with letters of two columns, which has no blanks to break at: it breaks anywhere."""
+    lines = [""]
+    for word in re.findall(r"\s+|\S+", line):
+        is_name = word.isascii() or word.isspace()
+        for piece in [word] if is_name else chop_cells(word, 2):
+            is_begun = lines[-1].strip() != ""
+            if is_begun and cell_len(lines[-1]) + cell_len(piece) > columns:
+                lines[-1] = lines[-1].rstrip()
+                lines.append(" " * indent)
+                piece = piece.lstrip()
+            lines[-1] += piece
+    return lines
 
 
 def print_rows(

@@ -40,6 +40,9 @@ class Listen(Section):
         "HTTP for the dashboard, the API, /metrics, /healthz and /readyz; null: off; '*:8053': every "
         "address, IPv4 and IPv6.",
     )
+    quic: Endpoints = setting(
+        (), "DNS over QUIC (RFC 9250): this release does not serve it, so it can only be empty."
+    )
     proxy_protocol: Networks = setting(
         (),
         "Networks of proxies that must send a PROXY v2 header, on every address of dns, tls and https: "
@@ -160,6 +163,9 @@ def check_listen(
             if endpoint == http or (http.is_everywhere and endpoint.port == http.port):
                 findings.error(line("listen", "http"), f"listen.http: {http} is taken by listen.{key}")
                 break
+    if listen.quic:
+        message = "listen.quic: DNS over QUIC is not served by this release; leave it empty: []"
+        findings.error(line("listen", "quic"), message)
     for network in listen.proxy_protocol:
         if network.prefixlen == 0:
             message = f"listen.proxy_protocol: {network} lets everybody say who they are"

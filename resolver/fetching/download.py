@@ -27,7 +27,7 @@ from resolver.fetching.connection import CheckedBackend, default_tls
 from resolver.fetching.discovery import PAGE_OCTETS_MAX, find_link, sha256_in
 from resolver.fetching.hops import Clients, following, header, post_for_token, read_small
 from resolver.fetching.inspection import check_change, count_entries
-from resolver.fetching.outcome import FetchFailed, Outcome, Result
+from resolver.fetching.outcome import MESSAGE_CHARS_MAX, FetchFailed, Outcome, Result
 from resolver.fetching.signature import SIGNATURE_OCTETS_MAX, verify_file
 from resolver.fetching.store import VALIDATOR_CHARS_MAX, ListStore, Notes, day_of
 from resolver.fetching.stub import Server, Stub
@@ -116,7 +116,8 @@ async def _fetch_and_note(job: Job, store: ListStore, means: Means) -> Outcome:
     # The list is in place, or was never touched; a note that can not be written costs no list.
     with contextlib.suppress(OSError):
         await asyncio.to_thread(store.note, after)
-    return Outcome(job.wanted.name, result, message, after.octets, after.names, after.succeeded_at)
+    remark = "" if message else attempt.secrets.hide(attempt.remark)[:MESSAGE_CHARS_MAX]
+    return Outcome(job.wanted.name, result, message, after.octets, after.names, after.succeeded_at, remark)
 
 
 def _attempt(job: Job, store: ListStore, means: Means, before: Notes) -> _Attempt | ZoneAttempt:
@@ -137,6 +138,7 @@ class _Attempt:
         self.before = before
         self._stub = Stub(job.bootstrap)
         self.secrets = Secrets()
+        self.remark = ""
         self._sha256_beside = ""
         """What a file beside the list says; empty: there is none."""
 

@@ -242,15 +242,16 @@ class ListKeeper:
         if entry.wanted.is_confidential and why:
             # It may name the list, where it is from, and what stands in it.
             why = "'exchange-resolver lists update' says why"
+        vain = (
+            f"; asked in vain: {outcome.remark}"
+            if outcome.remark and not entry.wanted.is_confidential
+            else ""
+        )
         if outcome.result is Result.UPDATED:
-            log.info(
-                "list %s: new copy, %s, %s",
-                name,
-                counted(outcome.names, "name"),
-                counted(outcome.octets, "byte"),
-            )
+            names, octets = counted(outcome.names, "name"), counted(outcome.octets, "byte")
+            log.info("list %s: new copy, %s, %s%s", name, names, octets, vain)
         elif outcome.result is Result.UNCHANGED:
-            log.info("list %s: unchanged, %s", name, counted(entry.notes.names, "name"))
+            log.info("list %s: unchanged, %s%s", name, counted(entry.notes.names, "name"), vain)
         elif entry.has_copy:
             age_h = (self._wall() - entry.notes.succeeded_at) / 3600
             log.warning(

@@ -85,6 +85,8 @@ class Outcome:
     """Names in it."""
     succeeded_at: float = 0.0
     """Unix seconds of the last success, this one or an earlier one; 0: never."""
+    remark: str = ""
+    """What is worth knowing although it succeeded: primaries that were asked in vain."""
 
     @property
     def is_success(self) -> bool:

@@ -75,6 +75,8 @@ class ZoneAttempt:
         """The newest serial that a primary has said in this attempt."""
         self.secrets = Secrets()
         """None that a primary could say: a key is never sent."""
+        self.remark = ""
+        """Which primaries were asked in vain, and why, where another was of use."""
 
     async def run(self) -> tuple[Notes, Result]:
         """All steps.  Raises FetchFailed, with the reasons of all primaries, and OSError."""
@@ -87,6 +89,7 @@ class ZoneAttempt:
                 notes, result = await self._from(primary, key, here)
             except FetchFailed as failure:
                 failures.append((primary, failure))
+                self.remark = "; ".join(f"{primary}: {failure.why}" for primary, failure in failures)
                 continue
             if result is Result.UPDATED:
                 return notes, result
@@ -97,9 +100,7 @@ class ZoneAttempt:
         if unchanged is not None and not is_behind:
             return unchanged, Result.UNCHANGED
         # Where one primary has a newer zone that was not taken, another that lags makes it no success.
-        raise FetchFailed(
-            failures[-1][1].result, "; ".join(f"{primary}: {failure.why}" for primary, failure in failures)
-        )
+        raise FetchFailed(failures[-1][1].result, self.remark)
 
     def _key(self) -> dns.tsig.Key | None:
         spec = self._transfer.tsig

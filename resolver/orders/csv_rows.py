@@ -1,6 +1,6 @@
 """Comma-separated values -> rows, with what each column is said to hold.
 
-Knows: delimiters, quotes, header words in some languages.  Does not know: octets, platforms.
+Knows: delimiters, quotes.  Does not know: octets, platforms, what a header means.
 """
 
 from __future__ import annotations
@@ -8,7 +8,7 @@ from __future__ import annotations
 import csv
 import re
 
-from resolver.orders.items import items_of
+from resolver.orders.headers import roles_of
 from resolver.orders.rows import Cell, Kind, Role, Row, Unreadable
 from resolver.orders.text_rows import LINE_CHARS_MAX
 
@@ -18,23 +18,6 @@ COLUMNS_MAX = 200
 """More columns have no meaning, and cost memory."""
 
 _DELIMITERS = (";", "\t", "|", ",")
-
-_ROLE_WORDS = {
-    Role.ADDRESSES: """
-        website websites web url urls domain domains host hosts hostname fqdn address addresses site sites
-        mirror mirrors internetseite webseite adresse adressen domaine domaines dominio dominios sito sitio
-        strona domena adresy сайт сайты домен домены адрес адреса 网址 域名
-    """,
-    Role.NAME: """
-        name names platform platforms entity company firm exchange operator provider commercial brand
-        plattform unternehmen anbieter plateforme société societe nom piattaforma società
-        nome plataforma empresa nombre nazwa firma платформа название наименование 名称 平台
-    """,
-    Role.OTHER: """
-        source sources reference references decision link links authority regulator publication notice contact
-        email mail phone comment comments remark remarks date reason quelle bescheid behörde
-    """,
-}
 
 
 def csv_rows(text: str, *, delimiter: str | None = None) -> list[Row]:
@@ -82,24 +65,3 @@ def sniff(text: str) -> str | None:
     counts = {sign: outside.count(sign) for sign in _DELIMITERS}
     best = max(counts, key=lambda sign: counts[sign])
     return best if counts[best] else None
-
-
-def roles_of(record: list[str]) -> list[Role]:
-    """What the columns hold, by the words of a header; empty where the record is none."""
-    if any(item.addresses for cell in record for item in items_of(Cell(cell, 0))):
-        return []
-    roles = [_role_of(cell) for cell in record]
-    return roles if Role.ADDRESSES in roles or Role.NAME in roles else []
-
-
-def _role_of(header: str) -> Role:
-    words = re.split(r"[^\w]+|_|(?<=[a-z])(?=[A-Z])", header.strip())
-    known = [
-        role
-        for role in (Role.OTHER, Role.ADDRESSES, Role.NAME)
-        for word in words
-        if word.lower() in _ROLE_WORDS[role].split()
-    ]
-    if known:
-        return known[0]
-    return Role.OTHER

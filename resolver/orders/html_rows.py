@@ -11,7 +11,7 @@ import html
 import re
 from bisect import bisect_right
 
-from resolver.orders.csv_rows import roles_of
+from resolver.orders.headers import roles_of
 from resolver.orders.rows import Budget, Cell, Kind, Role, Row, Unreadable
 from resolver.orders.text_rows import LINE_CHARS_MAX, text_rows
 
@@ -96,6 +96,8 @@ class _Page:
         self._is_point = False
         self._is_pre = False
         self._block = 0
+        self._before = ""
+        """The line above that a line break has ended."""
         self._budget = Budget()
 
     def read(self) -> list[Row]:
@@ -159,7 +161,9 @@ class _Page:
             if self._cells is not None:
                 self._pieces.append("\n")
             else:
+                line = "".join(self._pieces)
                 self._end_line(at)
+                self._before = line.rstrip()
         elif word == "tr":
             self._end_line(at)
             self._end_row()
@@ -190,6 +194,7 @@ class _Page:
     def _end_line(self, at: int) -> None:
         """Make a cell, or a line of text, of what was read since the last one."""
         text, links = "".join(self._pieces), tuple(self._links)
+        before, self._before = self._before, ""
         self._pieces, self._links, self._has_text = [], [], False
         if len(text) > LINE_CHARS_MAX:
             message = f"has {len(text):,} characters in one piece; allowed: {LINE_CHARS_MAX:,}"
@@ -207,9 +212,10 @@ class _Page:
             self._rows += text_rows(text.strip("\n"), first_line=line, budget=self._budget)
             return
         shown = f"- {text.strip()}" if self._is_point else text.strip()
-        for row in text_rows(shown.replace("\n", " "), first_line=line, budget=self._budget):
+        shown = shown.replace("\n", " ")
+        for row in text_rows(shown, first_line=line, budget=self._budget, before=before):
             cells = tuple(
-                Cell(cell.text, line, cell.role, links if at == 0 else ())
+                Cell(cell.text, line, cell.role, links if at == 0 else (), cell.cut_from)
                 for at, cell in enumerate(row.cells)
             )
             self._rows.append(Row(line, cells, row.kind, self._block, row.is_bare))

@@ -13,7 +13,15 @@ from dataclasses import dataclass, replace
 
 from resolver.orders.reach import Reason
 from resolver.orders.rows import Cell
-from resolver.orders.words import Address, is_comma_typo, plain_text, read_word
+from resolver.orders.words import (
+    Address,
+    broken_end,
+    continued,
+    is_comma_typo,
+    plain_text,
+    read_word,
+    without_blanks,
+)
 
 _SEPARATOR = re.compile(
     # Only where a run of them begins, so that a long one is looked at once.
@@ -22,9 +30,20 @@ _SEPARATOR = re.compile(
     re.IGNORECASE,
 )
 _LABEL = re.compile(
-    r"[(\[].*|.*:|-|–|—|www|url|site|website|web|mirror|domain|host|app|also|see|cf\.?", re.IGNORECASE
+    r"[(\[].*|.*:|-|–|—|www|url|site|website|web|mirror|domain|host|app|also|see|cf\.?|"
+    r"sito|siti|internet|pagina|pagine|relativa|relative|página|web|sitio|siteweb|"
+    r"webseite|internetseite|сайт|домен|sitesi|and|und|sowie|oder|or|et|ou|oraz|ve|dan|или",
+    re.IGNORECASE,
 )
 """Words that may stand in front of an address without being part of it."""
+_NO_WORDS = re.compile(r"[^A-Za-z\u00c0-\U0010ffff]*(?:\([^)]{1,20}\)[^A-Za-z\u00c0-\U0010ffff]*)*")
+"""Dates, figures and short remarks in brackets."""
+_ATTACHED = re.compile(r"([^\s/?#(\[]*\w)(\((?=[\w-]+\.\w).*)")
+"""`Acme(acme.example)`."""
+_SPACED_NAME = re.compile(
+    r"(?<![\w.-])[\w-]+(?:[^\S\n]*\.[^\S\n]*[\w-]+)*[^\S\n]+\.[^\S\n]+[\w-]+(?:[^\S\n]*\.[^\S\n]*[\w-]+)*"
+)
+"""A name with blanks on both sides of one of its dots at least."""
 NAME_WORDS_MAX = 8
 """A platform's name has no more words."""
 
@@ -44,23 +63,24 @@ class Item:
     @property
     def is_address(self) -> bool:
         """Whether an address is all it is (with a word in front of it, or a remark in brackets behind it)."""
-        is_remark = not self.after or self.after[0] in "([-–—"
-        return bool(self.addresses) and len(self.before.split()) <= 1 and is_remark
+        is_remark = self.after[:1] in "([-–—" or _NO_WORDS.fullmatch(self.after) is not None
+        before = self.before.split()
+        is_labelled = len(before) <= 1 or all(map(_LABEL.fullmatch, before))
+        return bool(self.addresses) and is_labelled and is_remark
 
 
 def items_of(cell: Cell, *, is_listed: bool = True) -> list[Item]:
     """The items of a cell, in order."""
     items = []
     line = cell.line
-    for text, ahead in _split(plain_text(cell.text)):
+    cut_from = cell.cut_from
+    for text, ahead in _split(without_blanks(plain_text(cell.text))):
         stripped = text.strip()
         if stripped:
-            items.append(
-                _item(stripped, line + text[: len(text) - len(text.lstrip())].count("\n"), is_listed)
-            )
+            at = line + text[: len(text) - len(text.lstrip())].count("\n")
+            items.append(_item(stripped, at, is_listed, cut_from))
+            cut_from = broken_end(stripped)
         line += ahead
-    if cell.is_cut and items and items[0].addresses and not items[0].before:
-        items[0] = _cut(items[0])
     return items
 
 
@@ -105,29 +125,74 @@ def _is_in_path(left: str, right: str) -> bool:
     return "/" in left.rpartition("://")[2] and read_word(right, 0, is_listed=False) is None
 
 
-def _item(text: str, line: int, is_listed: bool) -> Item:
+def _item(text: str, line: int, is_listed: bool, cut_from: str) -> Item:
+    """`cut_from`: the word that may be the beginning of the first."""
     before: list[str] = []
     after: list[str] = []
     addresses: list[Address] = []
-    for word in text.split():
-        address = read_word(word, line, is_listed=is_listed)
+    for word in _words(text):
+        address = _spaced(word, line) if " " in word else read_word(word, line, is_listed=is_listed)
         if address is not None:
+            if cut_from and address.owner:
+                address = continued(address, cut_from, has_hyphen=word[0] in "-–")
             addresses.append(address)
         elif not addresses:
             before.append(word)
         else:
             after.append(word)
+        cut_from = broken_end(word)
     return Item(text, line, " ".join(before), tuple(addresses), " ".join(after))
+
+
+def _words(text: str) -> list[str]:
+    """The words of an item; a name with blanks round its dots is one."""
+    words: list[str] = []
+    at = 0
+    for found in _SPACED_NAME.finditer(text) if " . " in text else ():
+        if _joined(found[0]) is not None:
+            words += [*text[at : found.start()].split(), " ".join(found[0].split())]
+            at = found.end()
+    words += text[at:].split()
+    parted = ((word, _ATTACHED.fullmatch(word)) for word in words)
+    return [part for word, found in parted for part in (found.groups() if found else (word,))]
+
+
+def _joined(spaced: str) -> Address | None:
+    """What a name with blanks round its dots is without them; None: no name that anybody could have meant."""
+    address = read_word("".join(spaced.split()), 0, is_listed=False)
+    return address if address is not None and address.host else None
+
+
+def _spaced(written: str, line: int) -> Address | None:
+    """The address of a name with blanks round its dots, to be taken by a person only."""
+    address = _joined(written)
+    if address is None:
+        return None
+    why = "has blanks round its dots"
+    if address.reason is not None:
+        return replace(address, written=written, line=line)
+    return replace(address.doubted(why), written=written, line=line, owner=b"", suggestions=(address.host,))
+
+
+def is_label(word: str) -> bool:
+    """Whether a word may stand in front of an address without being part of it."""
+    return _LABEL.fullmatch(word) is not None
 
 
 def with_blank(item: Item) -> Item:
     """The item of a list of addresses, with what is doubtful about a word in front of its address."""
     words = item.before.split()
     first = item.addresses[0] if item.addresses else None
-    if first is None or not words or _LABEL.fullmatch(words[-1]) or not first.owner:
+    if first is None or not words or not first.owner or first.reason is not None:
+        return item
+    if len(words) == 2 and words[1] in "-–—" and words[0].islower() and words[0] not in first.host:
+        # `livret - or.example`: a name and its address, or a name with blanks in it?
+        words = words[:1]
+    elif _LABEL.fullmatch(words[-1]):
         return item
     written = f"{words[-1]} {first.written}"
-    near = tuple(f"{words[-1].lower()}{glue}{first.host}" for glue in ("", "-") if words[-1].isalnum())
+    word = words[-1].lower().removesuffix("-")
+    near = tuple(f"{word}{glue}{first.host}" for glue in ("", "-") if word.isalnum())
     doubted = replace(
         first,
         written=written,
@@ -137,9 +202,3 @@ def with_blank(item: Item) -> Item:
         suggestions=near,
     )
     return replace(item, before=" ".join(words[:-1]), addresses=(doubted, *item.addresses[1:]))
-
-
-def _cut(item: Item) -> Item:
-    first = item.addresses[0]
-    doubted = first.doubted("may be the end of a name that is broken over two lines")
-    return replace(item, addresses=(doubted, *item.addresses[1:]))

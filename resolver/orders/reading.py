@@ -10,7 +10,8 @@ from __future__ import annotations
 import codecs
 import re
 
-from resolver.orders.csv_rows import csv_rows, roles_of, sniff
+from resolver.orders.csv_rows import csv_rows, sniff
+from resolver.orders.headers import roles_of
 from resolver.orders.html_rows import html_rows
 from resolver.orders.rows import Document, Unreadable
 from resolver.orders.text_rows import text_rows

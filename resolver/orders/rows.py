@@ -43,8 +43,8 @@ class Cell:
     role: Role = Role.ANY
     links: tuple[str, ...] = ()
     """Targets of links in it, which a reader of the page does not see."""
-    is_cut: bool = False
-    """The line before ended inside a word, so that the first word here may be the end of another."""
+    cut_from: str = ""
+    """The word within which the line before ended, so that the first word here may be the end of it."""
 
 
 @dataclass(frozen=True, slots=True)

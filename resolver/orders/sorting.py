@@ -13,12 +13,13 @@ from dataclasses import replace
 
 from resolver.known_names.public_suffixes import is_public_suffix
 from resolver.orders.facts import FACTS_MAX, facts_of
-from resolver.orders.items import NAME_WORDS_MAX, Item, items_of, with_blank
+from resolver.orders.items import NAME_WORDS_MAX, Item, is_label, items_of, with_blank
 from resolver.orders.naming import Ids
 from resolver.orders.platforms import Platform, Platforms, name_key
 from resolver.orders.proposal import Known, New, NotTaken, Proposal
 from resolver.orders.reach import Reason, reach_of
 from resolver.orders.rows import ADDRESSES_MAX, Budget, Cell, Document, Kind, Role, Row
+from resolver.orders.text_rows import is_pure
 from resolver.orders.words import Address, plain_text, read_word
 from resolver.policy.verdict import RuleForm
 from resolver.wire.idn import unicode_name
@@ -43,12 +44,6 @@ def sort_rows(
     Raises Unreadable when it names more than an order may.
     """
     return _Sorter(platforms, order_id, set(take), url).sort(document)
-
-
-_TOLD_OF_TEXT = frozenset(
-    (Reason.INVALID, Reason.UNKNOWN_TOP_LEVEL, Reason.SHARED_PLATFORM, Reason.ADDRESS_ONLY)
-)
-"""Why addresses in running text are not taken that a person should see; others are the letterhead's."""
 
 
 class _Sorter:
@@ -268,8 +263,9 @@ class _Sorter:
             key = name_key(name) or registrable(address.owner).hex()
             entry = self._new_by_owner.get(address.owner) or self._new_by_key.get(key)
             if entry is None:
-                shown = " ".join(name.split())[:NAME_CHARS_MAX] or name_to_text(registrable(address.owner))
-                entry = New(self._ids.new(shown, address.host, is_taken=bool(alike)), shown, line)
+                label = " ".join(name.split())[:NAME_CHARS_MAX] or name_to_text(registrable(address.owner))
+                shown = label if name else _readable(label)
+                entry = New(self._ids.new(label, address.host, is_taken=bool(alike)), shown, line)
                 if alike:
                     entry.remarks.append(f"has the name of {_listed(alike)}, and none of its addresses")
                 elif near := self._platforms.near_name(shown)[:2]:
@@ -295,8 +291,11 @@ class _Sorter:
                     # A full stop behind it belongs to the sentence.
                     address = replace(address, written=address.written.rstrip("."))
                     if address.reason is not None:
-                        if address.reason in _TOLD_OF_TEXT:
-                            self._refuse(address, is_asked=False)
+                        settled = self._settled(address)
+                        if settled.reason is None:
+                            known.append(settled)
+                        elif not (address.owner and self._is_there(address)):
+                            self._refuse(settled, is_asked=False)
                         continue
                     platform = self._platforms.of_host(address.owner)
                     if platform is not None and not is_list and not self._own(address):
@@ -347,29 +346,39 @@ def _parts(row: Row) -> tuple[str, list[Item], list[Item]]:
             cell.role is Role.ANY and at == 0 and _is_title(cell, found, cells[1:])
         ):
             names.append(plain_text(cell.text))
+            # `Acme (acme.example)`: an address or a name.
+            others += found
         elif cell.role is Role.ADDRESSES:
             items += [with_blank(item) for item in found]
         elif cell.role is Role.OTHER:
             others += found
         elif any(item.addresses for item in found):
             is_sentence = any(len(item.text.split()) > NAME_WORDS_MAX + 2 for item in found)
-            if is_sentence:
+            if is_sentence or _is_remark(at, cells):
                 others += found
             else:
                 items += [with_blank(item) for item in found if item.addresses]
         elif not has_names and not names:
             names.append(plain_text(cell.text))
-    # Columns for the firm and for its brand often say the same.
-    said = {name_key(name): " ".join(name.split()) for name in reversed(names)}
+    # Columns for the firm and for its brand often say the same, and some have a dash in them.
+    said = {name_key(name): " ".join(name.split()) for name in reversed(names) if name_key(name)}
     return " / ".join(reversed(said.values())), items, others
 
 
+def _is_remark(at: int, cells: tuple[Cell, ...]) -> bool:
+    """Whether a cell says something of its own about an address, beside a cell with addresses alone."""
+    words = [word for item in items_of(cells[at]) for word in (*item.before.split(), *item.after.split())]
+    has_others = any(is_pure(items_of(cell)) for place, cell in enumerate(cells) if place != at)
+    return at > 0 and has_others and sum(word.isalpha() and not is_label(word) for word in words) > 1
+
+
 def _is_title(cell: Cell, found: list[Item], rest: tuple[Cell, ...]) -> bool:
-    """Whether the first cell is a name that looks like an address (`Gate.io`): others behind it have some."""
+    """Whether the first cell is a name that looks like an address (`Gate.io`): others beside it have some."""
     if not any(item.addresses for item in found):
         return False
-    return cell.text != cell.text.lower() and any(
-        item.addresses for other in rest for item in items_of(other)
+    is_name = cell.text not in (cell.text.lower(), cell.text.upper()) and cell.text[-1:] not in ",;"
+    return is_name and any(
+        item.addresses for other in rest if other.line == cell.line for item in items_of(other)
     )
 
 
@@ -387,7 +396,16 @@ def _of_one_cell(cell: Cell) -> tuple[str, list[Item], list[Item]]:
     if len(words) > 1 and label and name_key(words[-1] + label) == name_key("".join(words[:-1])):
         item = with_blank(replace(item, before=words[-1]))
         words = words[:-1]
-    return " ".join(words).strip(" :-–—"), [item, *map(with_blank, found[first + 1 :])], []
+    return _bare_name(words), [item, *map(with_blank, found[first + 1 :])], []
+
+
+def _bare_name(words: list[str]) -> str:
+    """The name in front of an address, without quotes and what leads over to it: `"Acme Ltd" (sito`."""
+    name = " ".join(words).strip(" :-–—")
+    head, bracket, rest = name.rpartition("(")
+    if bracket and ")" not in rest and all(is_label(word) for word in rest.split()):
+        name = head.rstrip()
+    return name.strip("\"“”„«»'") if name[:1] in "\"“„«'" else name
 
 
 def _spelt_alike(addresses: list[Address]) -> list[Address]:
@@ -414,6 +432,10 @@ def _spelt_alike(addresses: list[Address]) -> list[Address]:
 
 def _name_text(cells: tuple[Cell, ...]) -> str:
     return plain_text(" ".join(cell.text for cell in cells))
+
+
+def _readable(name: str) -> str:
+    return unicode_name(name) or name
 
 
 def registrable(owner: bytes) -> bytes:

@@ -10,11 +10,13 @@ short name and addresses.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
-from dataclasses import replace
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
 
-from resolver.orders.items import NAME_WORDS_MAX, Item, items_of
-from resolver.orders.rows import Budget, Cell, Kind, Row, Unreadable
+from resolver.orders.headers import is_for_others
+from resolver.orders.items import NAME_WORDS_MAX, Item, is_label, items_of
+from resolver.orders.rows import Budget, Cell, Kind, Role, Row, Unreadable
+from resolver.orders.words import broken_end
 
 LINE_CHARS_MAX = 65_536
 """Longest line of a text: no person wrote a longer one."""
@@ -24,23 +26,30 @@ _PREFIX = re.compile(
 )
 _NUMBER = re.compile(r"\s*[0-9]{1,6}(?:\t+|\s{2,})")
 _GAP = re.compile(r"\t+|\s{2,}\|?\s*|\s*\|\s+")
-_BROKEN_END = re.compile(r"[A-Za-z0-9](?:[-_@]|\.-)$|[A-Za-z]://$")
-"""The end of a line that ends inside a word."""
+_LAST_LABEL = re.compile(r"(?<![^\s•·])[^\W_][\w-]*[^\W_]$")
+"""A bare label at the end of a line; a hyphen in the next may go on with it."""
+_HYPHENS = "-\u2010\u2011\u2013"
+_ENDS_LINES_MAX = 3
+"""So many lines below a broken word its end is looked for."""
+_CONJUNCTIONS = frozenset(["and", "und", "e", "et", "y", "ou", "or", "oder", "i", "и", "или", "ve"])
+_COLUMN_SLACK = 2
+"""So many signs apart, two cells of two lines still stand one below the other."""
 
 
-def text_rows(text: str, *, first_line: int = 1, budget: Budget | None = None) -> list[Row]:
+def text_rows(text: str, *, first_line: int = 1, budget: Budget | None = None, before: str = "") -> list[Row]:
     """The rows of a text, one for each line with anything in it; a table's may go on over some.
 
+    `before`: the line above, which may have ended inside a word.
     Raises Unreadable for a line that is none, and for more addresses than an order may have.
     """
     lines = text.replace("\r\n", "\n").replace("\r", "\n").replace("\f", " ").split("\n")
-    return _Reader(first_line, budget or Budget()).read(lines)
+    return _Reader(first_line, budget or Budget(), before).read(lines)
 
 
 class _Reader:
     """Goes through the lines and remembers what the next may belong to."""
 
-    def __init__(self, first_line: int, budget: Budget) -> None:
+    def __init__(self, first_line: int, budget: Budget, before: str) -> None:
         self._first_line = first_line
         self._budget = budget
         self._rows: list[Row] = []
@@ -50,25 +59,34 @@ class _Reader:
         self._goes_on = False
         """The last line ended with a comma."""
         self._was_blank = True
+        self._ends = _ends(before, [Cell(text, 0) for _, text in _pieces(before, 0)], 0)
+        """Words that the last lines ended inside of."""
+        self._others: frozenset[tuple[str, int]] = frozenset()
+        """Places of the columns that hold no addresses that are asked for, by the head of the table."""
 
     def read(self, lines: Iterable[str]) -> list[Row]:
-        before = ""
         for number, line in enumerate(lines, self._first_line):
             if len(line) > LINE_CHARS_MAX:
                 message = f"has {len(line):,} characters; allowed: {LINE_CHARS_MAX:,}; is it a text?"
                 raise Unreadable(number, message)
             if line.strip():
-                self._take(line.rstrip(), number, is_cut=_BROKEN_END.search(before.rstrip()[-8:]) is not None)
+                self._take(line.rstrip(), number)
             else:
                 self._was_blank = True
-            before = line
         return self._rows
 
-    def _take(self, line: str, number: int, *, is_cut: bool) -> None:
+    def _take(self, line: str, number: int) -> None:
         self._budget.spend(sum("." in word.strip(".") for word in line.split()), number)
         prefix = _PREFIX.match(line) or _NUMBER.match(line)
         body_at = prefix.end() if prefix else len(line) - len(line.lstrip())
-        cells, column = _cells(line, body_at, number, is_cut=is_cut)
+        cells, column = _cells(line, body_at, number, self._ends)
+        self._remember_ends(line, cells, body_at)
+        if len(cells) > 1 and self._others:
+            places = [places_of(line, at) for at, _ in _pieces(line, body_at)]
+            cells = tuple(
+                cell if self._others.isdisjoint(place) else replace(cell, role=Role.OTHER)
+                for cell, place in zip(cells, places, strict=True)
+            )
         if prefix is None and self._is_continuation(cells, body_at):
             last = self._rows[-1]
             self._rows[-1] = replace(last, cells=(*last.cells, *cells))
@@ -78,6 +96,7 @@ class _Reader:
         if kind is Kind.PROSE:
             self._block += 1
             self._column = None
+            self._others = _others_of(line) if len(cells) > 1 else frozenset()
         elif self._was_blank and (prefix is None or (self._rows and self._rows[-1].is_bare)):
             self._block += 1
         if kind is not Kind.PROSE:
@@ -87,6 +106,14 @@ class _Reader:
         is_bare = prefix is None and len(cells) == 1
         self._rows.append(Row(number, cells, kind, self._block, is_bare))
 
+    def _remember_ends(self, line: str, cells: tuple[Cell, ...], body_at: int) -> None:
+        used = {cell.cut_from for cell in cells if _begins_with_address(cell)}
+        for end in self._ends:
+            end.age += 1
+        # In print of two columns the next line of one may stand some lines below.
+        left = [end for end in self._ends if end.age < _ENDS_LINES_MAX and end.word not in used]
+        self._ends = [end for end in left if not end.is_bare] + _ends(line, cells, body_at)
+
     def _is_continuation(self, cells: tuple[Cell, ...], indent: int) -> bool:
         """Whether a line without a number holds more addresses of the row above it."""
         if self._column is None or not self._rows or self._rows[-1].kind is Kind.PROSE:
@@ -95,20 +122,82 @@ class _Reader:
         return (self._goes_on or is_deep) and all(is_pure(items_of(cell)) for cell in cells)
 
 
-def _cells(line: str, body_at: int, number: int, *, is_cut: bool) -> tuple[tuple[Cell, ...], int]:
-    """The cells of a line, and the column in which its addresses begin."""
-    body = line[body_at:]
+def _cells(line: str, body_at: int, number: int, ends: Sequence[_End]) -> tuple[tuple[Cell, ...], int]:
+    """The cells of a line, and the column in which its addresses begin; `ends`: what may go on in it."""
     cells: list[Cell] = []
-    column = at = 0
-    for found in [*_GAP.finditer(body), None]:
-        end = found.start() if found is not None else len(body)
-        if text := body[at:end].strip().strip("|").strip():
-            cell = Cell(text, number, is_cut=is_cut and not cells)
-            if not column and is_pure(items_of(cell)):
-                column = body_at + at
-            cells.append(cell)
-        at = found.end() if found is not None else len(body)
+    column = 0
+    for at, text in _pieces(line, body_at):
+        cell = Cell(text, number, cut_from=_cut_from(at, text, ends))
+        if not column and is_pure(items_of(cell)):
+            column = at
+        cells.append(cell)
     return tuple(cells), column
+
+
+def _cut_from(at: int, text: str, ends: Sequence[_End]) -> str:
+    """The word that a cell may go on with: of the column it stands in, or of one whose text is justified."""
+    near = [end for end in ends if at <= end.end + _COLUMN_SLACK]
+    fit = [end for end in near if not end.is_bare or text[0] in _HYPHENS]
+    fit.sort(key=lambda end: (abs(end.start - at) > _COLUMN_SLACK, end.age, abs(end.start - at)))
+    return fit[0].word if fit else ""
+
+
+def _begins_with_address(cell: Cell) -> bool:
+    items = items_of(cell)
+    return bool(items) and not items[0].before and any(one.owner for one in items[0].addresses[:1])
+
+
+@dataclass(slots=True)
+class _End:
+    """A word that a line ends inside of, in one of its columns."""
+
+    start: int
+    end: int
+    word: str
+    is_bare: bool = False
+    """A whole word ends the line: it goes on where the next begins with a hyphen alone."""
+    age: int = 0
+    """Lines since."""
+
+
+def _ends(line: str, cells: Sequence[Cell], body_at: int) -> list[_End]:
+    found = []
+    pieces = _pieces(line, body_at)
+    for (at, text), cell in zip(pieces, cells, strict=True):
+        if word := broken_end(text):
+            # A long name is broken more than once.
+            is_whole = " " in text or "://" in word or word.startswith("www.")
+            before = "" if is_whole else cell.cut_from
+            found.append(_End(at, at + len(text), before + word))
+    if pieces and (last := _LAST_LABEL.search(line)):
+        at, text = pieces[-1]
+        found.append(_End(at, at + len(text), last[0], is_bare=True))
+    return found
+
+
+def _others_of(line: str) -> frozenset[tuple[str, int]]:
+    """Places of the columns that the head of a table keeps for others than what is asked for."""
+    heads = [(at, text) for at, text in _pieces(line, 0) if is_for_others(text)]
+    return frozenset(place for at, _ in heads for place in places_of(line, at))
+
+
+def places_of(line: str, at: int) -> set[tuple[str, int]]:
+    """Where a cell stands: by the bars before it where there are some, else by where it begins."""
+    if "|" in line:
+        return {("bars", line.count("|", 0, at) - line.lstrip().startswith("|"))}
+    return {("column", at + slack) for slack in range(-_COLUMN_SLACK, _COLUMN_SLACK + 1)}
+
+
+def _pieces(line: str, body_at: int) -> list[tuple[int, str]]:
+    """What stands between the gaps of a line from `body_at` on, with the columns where it begins."""
+    pieces = []
+    at = body_at
+    for found in [*_GAP.finditer(line, body_at), None]:
+        end = found.start() if found is not None else len(line)
+        if text := line[at:end].strip().strip("|").strip():
+            pieces.append((at, text))
+        at = found.end() if found is not None else len(line)
+    return pieces
 
 
 def is_pure(items: list[Item]) -> bool:
@@ -120,8 +209,16 @@ def _is_sentence(items: list[Item]) -> bool:
     return any(len(item.text.split()) > NAME_WORDS_MAX for item in items)
 
 
+def _is_justified(texts: list[str]) -> bool:
+    """Whether the gaps of a line are those of justified print: words of a sentence stand between them."""
+    joining = [text.lower() in _CONJUNCTIONS for text in texts]
+    return any(joining) or sum(is_label(text) and text.isalpha() for text in texts) > 1
+
+
 def _kind(cells: tuple[Cell, ...], *, has_prefix: bool) -> Kind:
     texts = [cell.text for cell in cells]
+    if len(cells) > 1 and _is_justified(texts):
+        return Kind.PROSE
     if any(
         len(text.split()) > NAME_WORDS_MAX and not is_pure(items_of(cell))
         for text, cell in zip(texts, cells, strict=True)

@@ -19,7 +19,7 @@ from resolver.known_names.public_suffixes import TOP_LEVEL_SPECIAL, top_level_la
 from resolver.orders.reach import Reason, reach_of
 from resolver.policy.verdict import RuleForm
 from resolver.problems import show
-from resolver.wire.idn import ascii_meant
+from resolver.wire.idn import ascii_meant, unicode_name
 from resolver.wire.names import name_from_text, name_to_text
 
 WORD_CHARS_MAX = 2_000
@@ -64,14 +64,43 @@ _INVISIBLE = dict.fromkeys(
 """Soft hyphens, zero-width signs and direction marks: they come with pasted text and belong to no name."""
 _SPACES = dict.fromkeys([0xA0, *range(0x2000, 0x200B), 0x202F, 0x205F, 0x3000], " ")
 _HYPHENS = dict.fromkeys([0x2010, 0x2011], "-")
-_PLAIN = str.maketrans({**_INVISIBLE, **_SPACES, **_HYPHENS})
+_WIDE_SIGNS = {
+    ord(sign): plain
+    for signs, plain in (
+        ("（", " ("),
+        ("）", ") "),
+        ("【［「『《〈", ' "'),
+        ("】］」』》〉", '" '),
+        ("，、", ", "),
+        ("；", "; "),
+        ("：", ":"),
+    )
+    for sign in signs
+}
+"""Signs of Chinese and Japanese print, which stand beside a name without a blank."""
+_PLAIN = str.maketrans({**_INVISIBLE, **_SPACES, **_HYPHENS, **_WIDE_SIGNS})
+_WIDE_DOT = re.compile(r"[（【［]\s*[.．。点]\s*[）】］]")
+_SOFT_END = re.compile(r"(?<=\w)\u00ad(?=\s+\w)")
 _INNER_DASH = re.compile(r"(?<=\w)[\u2012\u2013\u2014\u2212\ufe58\ufe63\uff0d](?=\w)")
 
 _OPENING = "\"'`([{<«‹“”„‘’‚*•·▪‣-–—_=~"
 _CLOSING = "\"'`)]}>»›“”’‘*!?…:;,"
 _PAIRS = {")": "(", "]": "[", "}": "{", ">": "<"}
-_DEFANGED_DOT = re.compile(r"[\[({<]\s*(?:\.|dot|punkt|punto|point|точка)\s*[\])}>]|\\\.", re.IGNORECASE)
-_DEFANGED_AT = re.compile(r"[\[({<]\s*(?:@|at|ät)\s*[\])}>]", re.IGNORECASE)
+_DOT_SIGN = r"[\[({<]\s*(?:\.|dot|punkt|punto|point|точка|nokta)\s*[\])}>]"
+_AT_SIGN = r"[\[({<]\s*(?:@|at|ät|arroba)\s*[\])}>]"
+_DEFANGED_DOT = re.compile(_DOT_SIGN + r"|\\\.", re.IGNORECASE)
+_DEFANGED_AT = re.compile(_AT_SIGN, re.IGNORECASE)
+_SPACED_DOT = re.compile(rf"(?<=\w)(?:[^\S\n]+{_DOT_SIGN}[^\S\n]*|{_DOT_SIGN}[^\S\n]+)(?=\w)", re.IGNORECASE)
+_SPACED_AT = re.compile(rf"(?<=\w)(?:[^\S\n]+{_AT_SIGN}[^\S\n]*|{_AT_SIGN}[^\S\n]+)(?=\w)", re.IGNORECASE)
+_BROKEN_END = re.compile(r"\w(?:[-_@\u00ad\u2010\u2011]|\.-)$|[A-Za-z]://$")
+"""The end of a text that ends inside a word."""
+_FIGURES = re.compile(
+    r"[0-3]?[0-9]\.[01]?[0-9]\.(?:[0-9]{2}){1,2}|[0-9]{1,3}(?:\.[0-9]{3})+(?:,[0-9]+)?|[0-9]+[.,][0-9]+",
+    re.ASCII,
+)
+"""Dates and amounts."""
+_ABBREVIATION = re.compile(r"(?:[^\W\d_]{1,2}\.)+[^\W\d_]\.?")
+"""`S.A.`, `d.o.o.`, `S.p.A.`"""
 _DEFANGED_COLON = re.compile(r"\[(:(?://)?)\]|\[(//?)\]")
 _DEFANGED_SCHEME = re.compile(r"^(?:h[xX*]{2}p|h[tT][xX]p|meow)(s?)(?=:)", re.IGNORECASE)
 _SCHEME = re.compile(r"([a-z][a-z0-9+.-]{0,30})://", re.IGNORECASE)
@@ -96,7 +125,42 @@ _SEEMS_ADDRESS = re.compile(r"[^\s.]\.{1,3}[^\s.]|@|://|[^\s,],[^\s,]|。|．|�
 
 def plain_text(text: str) -> str:
     """Text without what word processors put into it: odd spaces and dashes, soft hyphens, direction marks."""
-    return text if text.isascii() else _INNER_DASH.sub("-", text.translate(_PLAIN))
+    if text.isascii():
+        return text
+    # A soft hyphen with more behind it is seen as one.
+    text = _SOFT_END.sub("-", _WIDE_DOT.sub(".", text))
+    return _INNER_DASH.sub("-", text.translate(_PLAIN))
+
+
+def without_blanks(text: str) -> str:
+    """Plain text without the blanks round defanged signs: `acme (dot) example`, `info [at] acme.example`."""
+    if "(" in text or "[" in text or "{" in text:
+        text = _SPACED_AT.sub("@", _SPACED_DOT.sub(".", text))
+    return text
+
+
+def broken_end(text: str) -> str:
+    """The last word of a text that ends inside a word or a URL; empty: it does not."""
+    word = (text.rsplit(None, 1) or [""])[-1]
+    return _bared(word) if _BROKEN_END.search(word[-8:]) else ""
+
+
+def continued(address: Address, cut_from: str, *, has_hyphen: bool = False) -> Address:
+    """The same, doubted: the word before it, `cut_from`, may be its beginning.
+
+    `has_hyphen`: it begins with a hyphen itself.
+    """
+    scheme = _SCHEME.match(cut_from)
+    start = cut_from[scheme.end() :] if scheme else cut_from
+    # A soft hyphen at the end of a line is seen as one.
+    start = (start[:-1] + start[-1:].replace("\u00ad", "-")).translate(_PLAIN).lower()
+    rest = unicode_name(address.host) or address.host
+    joined = [start + "-" + rest] if has_hyphen else [start + rest]
+    if start.endswith("-"):
+        joined.append(start[:-1] + rest)
+    meant = [name_to_text(owner) for text in joined if start and (owner := _names(text)) is not None]
+    why = "may be the end of a name that is broken over two lines"
+    return address.doubted(why, *dict.fromkeys((*meant, address.host)))
 
 
 def read_word(word: str, line: int, *, is_listed: bool) -> Address | None:
@@ -139,6 +203,8 @@ def _read(word: str, is_listed: bool) -> Address | None:
         return replace(address, reason=Reason.NOT_DNS, why=why)
     if (network := _network(text)) is not None:
         return _is_network(address, network)
+    if _FIGURES.fullmatch(text) or _is_abbreviation(text):
+        return None
     return _read_url(address, text, is_url=False, is_listed=is_listed)
 
 
@@ -159,6 +225,11 @@ def _fanged(text: str) -> str:
         text = _DEFANGED_AT.sub("@", _DEFANGED_DOT.sub(".", text))
         text = _DEFANGED_COLON.sub(lambda found: found[1] or found[2], text)
     return _DEFANGED_SCHEME.sub(r"http\1", text)
+
+
+def _is_abbreviation(text: str) -> bool:
+    last = text.rstrip(".").rpartition(".")[2].lower()
+    return _ABBREVIATION.fullmatch(text) is not None and last not in top_level_labels()
 
 
 def _is_mail(text: str) -> bool:
@@ -220,6 +291,9 @@ def _read_host(address: Address, host: str, *, is_sure: bool) -> Address | None:
         form, host = RuleForm.BELOW, host[2:]
     if "," in host:
         return _of_comma(address, host) if is_sure else None
+    if host.endswith("-"):
+        why = "ends with a hyphen: a name that is broken over two lines"
+        return replace(address, reason=Reason.INVALID, why=why) if is_sure or "." in host else None
     labels = [label for label in re.split(r"[.。．｡]", host) if label]
     if len(labels) < 2:
         if not is_sure or not labels:
@@ -248,6 +322,8 @@ def _read_host(address: Address, host: str, *, is_sure: bool) -> Address | None:
             address, reason=Reason.INVALID, why=f"is no domain name: {error}", suggestions=suggestions
         )
     address = replace(address, owner=owner, form=form)
+    if "İ" in host or "i\u0307" in host:
+        return _of_dotted_capital(address, host)
     return _judged(address, is_sure=is_sure)
 
 
@@ -274,6 +350,14 @@ def _judged(address: Address, *, is_sure: bool) -> Address | None:
         meant = ".".join(label.replace("_", "-").strip("-") for label in labels)
         return address.doubted(remarks[0].partition("; did you mean")[0], *dict.fromkeys((meant, text)))
     return address
+
+
+def _of_dotted_capital(address: Address, host: str) -> Address:
+    """`KRİPTO.EXAMPLE`: in Turkish the capital of `i`; to DNS it is another letter, with a dot more."""
+    meant = _names(host.replace("İ", "i").replace("i\u0307", "i"))
+    why = "has the Turkish letter 'İ', which DNS does not know as the capital of 'i'"
+    suggestions = () if meant is None else (name_to_text(meant),)
+    return replace(address, owner=b"", reason=Reason.DOUBTFUL, why=why, suggestions=suggestions)
 
 
 def _of_comma(address: Address, host: str) -> Address | None:

@@ -26,14 +26,12 @@ from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from itertools import groupby
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from resolver.blocklist.concealing import Concealment
-from resolver.blocklist.conflicts import entry_text
 from resolver.blocklist.date_remarks import date_problems
 from resolver.blocklist.downloads import UNPLACED, at_their_places, downloaded_lists
 from resolver.blocklist.falls import find_fall
-from resolver.blocklist.in_force import suffixes
 from resolver.blocklist.orders import order_words
 from resolver.blocklist.rails import (
     as_forced,
@@ -71,11 +69,10 @@ from resolver.publishing.register_rules import FileChanged, RegisterFile, Regist
 from resolver.publishing.register_store import lost_records
 from resolver.publishing.second_person import served_now, waits_for_second
 from resolver.publishing.served_text import TextLost, served_text
+from resolver.publishing.timetable import dated_exceptions
 
 LOST_RECORDS_MAX = 100
 """Names of one register that are told one by one when they are lost; the history has more."""
-EXCEPTIONS_TOLD_MAX = 10_000
-"""Dated exceptions that an image names; more are in force all the same."""
 
 OnStep = Callable[[str], None]
 
@@ -438,7 +435,7 @@ def _write_image(
         "exchanges": [writer.rule_id(rule) for rule in blocklist.exchanges],
         "lists": [writer.rule_id(spec.rule) for spec in blocklist.lists],
         "orders": {order_id: order_words(order) for order_id, order in blocklist.orders.items()},
-        "exceptions": _dated_exceptions(blocklist),
+        "exceptions": dated_exceptions(blocklist),
         "counts": compiled.counts,
         "downloads": [entry.as_json() for entry in downloaded_lists(blocklist.lists)],
         "list_problems": [asdict(problem) for problem in list_problems],
@@ -447,21 +444,6 @@ def _write_image(
     registers.keep()
     writer.write(image, meta)
     compiled.image = image
-
-
-def _dated_exceptions(blocklist: Blocklist) -> list[dict[str, Any]]:
-    """The exceptions that begin or end, for whoever tells of it; moments in Unix seconds."""
-    concealed = {rule.owner for rule in blocklist.name_rules if rule.rule.is_ever_confidential}
-    return [
-        {
-            "name": entry_text(owner, form),
-            "from": rule.starts_at,
-            "until": rule.ends_at,
-            "confidential": not concealed.isdisjoint(suffixes(owner)),
-        }
-        for owner, form, effect, rule, _, _ in blocklist.name_rules
-        if effect == "allow" and (rule.starts_at is not None or rule.ends_at is not None)
-    ][:EXCEPTIONS_TOLD_MAX]
 
 
 def _class_key(rule: NameRule) -> tuple[int, RuleForm, str, str]:

@@ -32,6 +32,8 @@ from resolver.publishing.pausing import (
 )
 
 NAMES_LOGGED_MAX = 100
+NAMES_REMARKED_MAX = 3
+"""The whole of them stands in the log and the history."""
 BY_ITSELF = "the server"
 """Who ends a pause that cannot be carried out."""
 ALONE = "two people are needed for a pause (http.changes: two-person), and one asks for it"
@@ -172,18 +174,15 @@ class PauseKeeper:
             return image
         self.in_force = InForce(pause, until, opened)
         if before is None or before.pause.id != pause.id:
-            log.warning("FILTERING IS PAUSED %s", self._words(self.in_force))
+            log.warning("FILTERING IS PAUSED %s", self._words(self.in_force, NAMES_LOGGED_MAX))
         return paused
 
-    def _words(self, in_force: InForce) -> str:
+    def _words(self, in_force: InForce, named_max: int) -> str:
         pause, opened = in_force.pause, in_force.opened
         approved = f", approved by {pause.approved_by}" if pause.approved_by else ""
-        names = [*opened.exchanges, *opened.lists]
-        more = len(names) - NAMES_LOGGED_MAX
-        named = ", ".join(names[:NAMES_LOGGED_MAX]) + (f" and {more:,} more" if more > 0 else "")
         return (
             f"until {iso_moment(in_force.until)} by {pause.who} ({pause.reason}){approved}, {pause.scope()}: "
-            f"not blocked: {opened.words()}{f': {named}' if named else ''}"
+            f"not blocked: {opened.words(named_max)}"
         )
 
     @property
@@ -198,7 +197,7 @@ class PauseKeeper:
     def remark(self) -> str:
         """What a person should know; empty: nothing is paused, and nothing is wrong."""
         if self.in_force is not None:
-            return f"filtering is paused {self._words(self.in_force)}"
+            return f"filtering is paused {self._words(self.in_force, NAMES_REMARKED_MAX)}"
         return self.trouble or self._unreadable
 
     @property

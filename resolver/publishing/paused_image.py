@@ -55,11 +55,17 @@ class Opened:
     stays: int = 0
     """Exchanges and lists that stay in force."""
 
-    def words(self) -> str:
-        """How much it is."""
+    def words(self, named_max: int = 0) -> str:
+        """How much it is, with so many names at most."""
         count = len(self.exchanges) + len(self.lists) + self.confidential
         said = counted(count, "exchange or list", "exchanges and lists")
-        return f"{said}, {counted(self.domains, 'domain')}; {self.stays:,} stay blocked"
+        shown = [*self.exchanges, *self.lists][:named_max]
+        more = f" and {count - len(shown):,} more" if count > len(shown) else ""
+        names = f"{', '.join(shown)}{more}" if shown else ""
+        domains = f"{counted(self.domains, 'domain')} of exchanges" if self.domains else ""
+        inside = "; ".join(filter(None, (names, domains)))
+        stays = counted(self.stays, "exchange or list stays", "exchanges and lists stay")
+        return f"{said}{f' ({inside})' if inside else ''}, {stays} in force"
 
 
 def paused_path(image: Path) -> Path:

@@ -48,6 +48,7 @@ from resolver.publishing.image_store import ImageStore, open_image
 from resolver.publishing.order_dates import dated_orders
 from resolver.publishing.pause_records import PAUSE, settle_pauses
 from resolver.publishing.register_store import changed_records
+from resolver.publishing.timetable import ends_set
 
 NAMES_KEPT_MAX = 1_000
 """Names and entries kept of one difference; lowered until it fits `CHANGES_OCTETS_MAX`."""
@@ -287,6 +288,8 @@ def _changes(
         return {**changes, "unknown": "the text before or after is not kept"}
     if old is not None and (opening := find_opening(InForce(old, now), InForce(new, now))):
         changes["opened"] = opening.as_json(OPENED_KEPT_MAX)
+    if ends := ends_set(old, new, now):
+        changes["ends"] = ends
     return {**changes, **_fitting(compare(old, new))}
 
 

@@ -21,6 +21,12 @@ from resolver.publishing.image_store import ImageStore, note_path
 
 WAITS = "this edit waits for a second person (http.changes: two-person)"
 """Begins the objection, so that others know it."""
+WAYS = (
+    "'exchange-resolver proposals' shows it; another person approves it in the dashboard or by the API "
+    "(POST /api/v1/proposals/ID/approve); "
+    "alone, on this machine: exchange-resolver apply --force --reason '...'"
+)
+"""How an edit of the file itself comes into force."""
 
 
 def served_content(state_dir: Path) -> str | None:
@@ -97,4 +103,4 @@ def waits_for_second(
         return []
     if any(approval.is_seconded and approval.content == content for approval in approvals):
         return []
-    return [Problem(str(path), 0, f"{WAITS}: approve it in the dashboard or by the API", forcible=True)]
+    return [Problem(str(path), 0, f"{WAITS}: {WAYS}", forcible=True)]

@@ -1,19 +1,24 @@
 """When something of one policy begins or ends, and what that opens or closes, in words.
 
-Knows: the rules and orders of an image, at every time.  Does not know: names (the history tells them), the
-clock, the event loop.
+Knows: the rules and orders of an image, or of a blocklist's text, at every time.
+Does not know: names (the history tells them), the clock, the event loop.
 """
 
 from __future__ import annotations
 
 import math
 from bisect import bisect_right
-from collections.abc import Iterable, Iterator
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from resolver.blocklist.conflicts import entry_text
+from resolver.blocklist.in_force import suffixes
 from resolver.blocklist.openings import NAMES_SHOWN_MAX, Names, day_text
+from resolver.blocklist.orders import order_words
+from resolver.blocklist.rules import Blocklist
 from resolver.plurals import counted
 from resolver.policy.image import Image
 from resolver.policy.verdict import Mode, PolicyAction, PolicyRule
@@ -23,6 +28,10 @@ LEADS_DAYS = (1, 7, 30)
 """How long ahead an end is announced."""
 TURNS_TOLD_MAX = 100
 """Of the dates that passed while nobody looked, the last so many are told."""
+ENDS_KEPT_MAX = 10
+"""Of the near ends that one edit sets, the history keeps the first so many."""
+EXCEPTIONS_TOLD_MAX = 10_000
+"""Dated exceptions that an image names; more are in force all the same."""
 
 _EXCEPTION = "exception "
 
@@ -78,18 +87,26 @@ class Turn:
 
 
 class Timetable:
-    """All turns of one image."""
+    """All turns of one policy."""
 
-    def __init__(self, image: Image | None) -> None:
+    def __init__(self, of: Image | Blocklist | None) -> None:
         """None: of no policy, so there are none."""
-        meta: dict[str, Any] = {} if image is None else image.meta
-        sources = {} if image is None else image.sources
-        self._orders: dict[str, dict[str, Any]] = meta.get("orders", {})
-        self._exceptions: list[dict[str, Any]] = meta.get("exceptions", [])
-        self._sources: list[PolicyRule] = [
-            sources[index] for key in ("exchanges", "lists") for index in meta.get(key, ())
-        ]
-        self._domains: dict[str, int] = meta.get("counts", {}).get("per_exchange", {})
+        self._orders: dict[str, dict[str, Any]]
+        self._exceptions: list[dict[str, Any]]
+        self._sources: list[PolicyRule]
+        self._domains: Mapping[str, int]
+        if isinstance(of, Blocklist):
+            self._orders = {order_id: order_words(order) for order_id, order in of.orders.items()}
+            self._exceptions = dated_exceptions(of)
+            self._sources = [*of.exchanges, *(spec.rule for spec in of.lists)]
+            self._domains = Counter(rule.rule.label for rule in of.name_rules if rule.effect == "block")
+        else:
+            meta: dict[str, Any] = {} if of is None else of.meta
+            sources = {} if of is None else of.sources
+            self._orders = meta.get("orders", {})
+            self._exceptions = meta.get("exceptions", [])
+            self._sources = [sources[index] for key in ("exchanges", "lists") for index in meta.get(key, ())]
+            self._domains = meta.get("counts", {}).get("per_exchange", {})
         edges = {edge for pair in self._edges() for edge in pair if edge is not None}
         self._moments = sorted(edge for edge in edges if math.isfinite(edge))
 
@@ -172,6 +189,21 @@ class Timetable:
         return ", ".join(counted(count, noun) for count, noun in counts if count)
 
 
+def dated_exceptions(blocklist: Blocklist) -> list[dict[str, Any]]:
+    """The exceptions that begin or end, for whoever tells of it; moments in Unix seconds."""
+    concealed = {rule.owner for rule in blocklist.name_rules if rule.rule.is_ever_confidential}
+    return [
+        {
+            "name": entry_text(owner, form),
+            "from": rule.starts_at,
+            "until": rule.ends_at,
+            "confidential": not concealed.isdisjoint(suffixes(owner)),
+        }
+        for owner, form, effect, rule, _, _ in blocklist.name_rules
+        if effect == "allow" and (rule.starts_at is not None or rule.ends_at is not None)
+    ][:EXCEPTIONS_TOLD_MAX]
+
+
 def _is_within(dated: dict[str, Any], moment: float) -> bool:
     """Whether something with dates is between them."""
     starts_at, ends_at = dated.get("from"), dated.get("until")
@@ -206,6 +238,16 @@ def ends_to_come(image: Path, now: float) -> list[str]:
     Raises ImageUnusable.
     """
     return [announced_words(turn, now) for turn, _ in Timetable(Image(image)).announcements(now, {})]
+
+
+def ends_set(old: Blocklist | None, new: Blocklist, now: float) -> list[str]:
+    """What ends within 30 days of `now` (Unix seconds) in `new` and not, or not then, in `old`, in words."""
+    horizon = now + max(LEADS_DAYS) * DAY_S
+    known = (
+        set() if old is None else {key for turn in Timetable(old).between(now, horizon) for key in turn.keys}
+    )
+    turns = (turn for turn in Timetable(new).between(now, horizon) if not known.issuperset(turn.keys))
+    return [f"on {day_text(turn.at)} {turn.words()}" for turn in turns][:ENDS_KEPT_MAX]
 
 
 def still_to_come(announced: dict[str, int], now: float) -> dict[str, int]:

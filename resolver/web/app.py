@@ -10,6 +10,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 
 from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
@@ -29,6 +30,14 @@ FRONT_PAGE = """exchange-resolver
 """
 
 _NO_STORE = {"cache-control": "no-store"}
+
+
+class _JsonLine(JSONResponse):
+    """JSON that ends a terminal's line."""
+
+    def render(self, content: object) -> bytes:
+        return super().render(content) + b"\n"
+
 
 Page = Callable[[Request], Awaitable[Response]]
 Objects = Callable[[Request], Response | None]
@@ -70,7 +79,7 @@ def make_app(
         return Response(page.octets, headers={**page.headers, **_NO_STORE})
 
     async def healthz(request: Request) -> Response:
-        return JSONResponse({"status": "alive"}, headers=_NO_STORE)
+        return _JsonLine({"status": "alive"}, headers=_NO_STORE)
 
     async def readyz(request: Request) -> Response:
         health = facts().health
@@ -80,7 +89,14 @@ def make_app(
         if health.remarks:
             told = {} if may_read(request) else health.outside
             body["remarks"] = {topic: told.get(topic, said) for topic, said in health.remarks.items()}
-        return JSONResponse(body, status_code=200 if health.is_ready else 503, headers=_NO_STORE)
+        return _JsonLine(body, status_code=200 if health.is_ready else 503, headers=_NO_STORE)
+
+    async def refuse(request: Request, error: Exception) -> Response:
+        assert isinstance(error, HTTPException)
+        return PlainTextResponse(f"{error.detail.lower()}\n", error.status_code, error.headers)
+
+    async def defect(request: Request, error: Exception) -> Response:
+        return PlainTextResponse("a defect of the program; the log has it\n", 500, _NO_STORE)
 
     def guarded(page: Page) -> Page:
         async def answer(request: Request) -> Response:
@@ -97,6 +113,7 @@ def make_app(
             Route("/healthz", guarded(healthz)),
             Route("/readyz", guarded(readyz)),
         ],
+        exception_handlers={HTTPException: refuse, Exception: defect},
         middleware=[
             Middleware(Manners, on_refused=on_refused),
             Middleware(HostCheck, names=hosts, on_refused=on_refused),

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from resolver.api.app import description_of_all
 from resolver.api.change_shapes import EditsWanted, Operation, PauseNow
 from resolver.api.changing import NoChanging
 from resolver.api.endpoint import Shape
@@ -69,6 +70,10 @@ class Recorder(NoChanging):
     def update_list(self, caller: Caller, name: str) -> None:
         self.asked.append(("update", caller.name, {"name": name}))
 
+    async def resume(self, caller: Caller, reason: str) -> dict[str, Any]:
+        self.asked.append(("resume", caller.name, {"reason": reason}))
+        return PAUSED
+
     def audit(self, caller: Caller) -> None:
         self.asked.append(("audit", caller.name, {}))
 
@@ -101,6 +106,42 @@ def test_change_needs_a_token_of_its_role_and_no_cookie_is_one(path: str, body: 
     lower = Role(least - 1)
     assert made.ask(path, method="POST", role=lower, **sent).status_code == 403
     assert recorder.asked == []
+
+
+def test_body_that_may_be_left_out_is_left_out_without_a_type() -> None:
+    recorder = Recorder()
+    made = Made(changing=recorder)
+    optional = [path for path, body, _ in CHANGES if not body]
+    assert len(optional) == 9
+    for path in optional:
+        for headers in ({}, {"content-type": "application/json"}):
+            answer = made.ask(f"/api/v1{path}", method="POST", role=Role.APPROVE, headers=headers)
+            assert answer.status_code in (200, 202), (path, answer.text)
+    accepted = [asked for word, _, asked in recorder.asked if word == "accept"]
+    assert accepted == 2 * [{"name": "acme-login.example", "exchange": None, "reason": None}]
+
+
+def test_body_that_is_needed_or_there_is_json() -> None:
+    recorder = Recorder()
+    made = Made(changing=recorder)
+    for path in ("/pause", "/cache/flush", "/edits"):
+        assert made.ask(f"/api/v1{path}", method="POST", role=Role.APPROVE).status_code == 415
+    # A form of another page is none, be it an empty one.
+    for content, media in ((b"{}", ""), (b"", "application/x-www-form-urlencoded"), (b"a=b", "text/plain")):
+        headers = {"content-type": media} if media else {}
+        sent: dict[str, Any] = {"headers": headers, "content": content}
+        assert made.ask("/api/v1/resume", method="POST", role=Role.APPROVE, **sent).status_code == 415
+    assert recorder.asked == []
+
+
+def test_description_says_which_bodies_may_be_left_out() -> None:
+    paths = description_of_all()["paths"]
+    needed = {
+        path
+        for path, operations in paths.items()
+        if "requestBody" in operations.get("post", {}) and operations["post"]["requestBody"]["required"]
+    }
+    assert needed == {f"/api/v1{path}" for path in ("/pause", "/cache/flush", "/edits")}
 
 
 def test_page_of_another_site_changes_nothing_even_with_a_token() -> None:

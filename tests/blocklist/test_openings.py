@@ -57,7 +57,7 @@ TWO = exchange("a") + exchange("b", domains="b.example, c.example")
     ("after", "said"),
     [
         (policy(exchanges=exchange("b", domains="b.example, c.example")), "1 exchange, 1 domain blocked now are not blocked after this: a"),
-        (policy(exchanges=exchange("a") + exchange("b")), "1 domain blocked now are not blocked after this: 'c.example'"),
+        (policy(exchanges=exchange("a") + exchange("b")), "1 domain blocked now is not blocked after this: 'c.example'"),
         (policy(exchanges=exchange("a", "from: 2026-12-05") + exchange("b", domains="b.example, c.example")), "1 exchange, 1 domain blocked now are not blocked after this: a until 2026-12-05"),
         (policy(exchanges=exchange("a", "until: 2026-11-30") + exchange("b", domains="b.example, c.example")), "1 exchange, 1 domain blocked now are not blocked after this: a"),
         (policy(exchanges=exchange("a", "mode: shadow") + exchange("b", domains="b.example, c.example")), "1 exchange, 1 domain blocked now are not blocked after this: a"),

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from resolver.blocklist.downloads import stored_path
 from resolver.changing import proposals, second_person
 from resolver.changing.blocklist import Author, Place, alone, checked, read_text
 from resolver.changing.doing import do
@@ -513,7 +514,13 @@ def test_pause_of_house_rules_says_that_orders_stay(office: Office) -> None:
         office.do(BOB, "approve", id=waiting["id"])
         assert await publisher.reload_if_changed()
         words = office.do(ANN, "pause", for_s=60, reason="why")["words"]
-        assert "- exchange beta" in words and "alpha" not in words and "1 stay blocked" in words
+        assert (
+            "- exchange beta" in words
+            and "alpha" not in words
+            and words.endswith(
+                "not blocked meanwhile: 1 exchange or list (1 domain of exchanges), 1 exchange or list stays in force"
+            )
+        )
 
     office.play(story)
 
@@ -537,6 +544,35 @@ def test_pause_is_for_what_served_when_it_was_asked_for(office: Office) -> None:
         assert not still["base_changed"], "an edit that waits changes nothing of what it opens"
         office.do(BOB, "approve", id=office.do(BOB, "proposals")["items"][0]["id"])
         assert await publisher.reload_if_changed()
+        with pytest.raises(Refused, match="another policy serves since"):
+            office.do(BOB, "approve", id=asked["proposal"])
+        assert paused(office) is None
+
+    office.play(story)
+
+
+@pytest.mark.parametrize("kind", ["local", "downloaded"])
+def test_pause_is_for_the_lists_that_served_when_it_was_asked_for(office: Office, kind: str) -> None:
+    stage = office.stage
+    if kind == "local":
+        path, place = stage.blocklist.parent / "names.txt", "path: names.txt"
+    else:
+        path, place = stored_path(stage.state, "names"), "url: https://lists.example/names.txt"
+    path.parent.mkdir(exist_ok=True)
+
+    async def story(publisher: Publisher) -> None:
+        path.write_text("one.example\n")
+        stage.write(entry("alpha"), rest=f"lists: [{{name: names, {place}, format: domains}}]\n")
+        office.do(BOB, "approve", id=office.do(BOB, "proposals")["items"][0]["id"])
+        assert await publisher.reload_if_changed()
+        asked = office.do(ANN, "pause", **PAUSE)
+        path.write_text("one.example\ntwo.example\n")
+        if kind == "local":
+            waits = next(one for one in office.do(BOB, "proposals")["items"] if one["kind"] == "file")
+            office.do(BOB, "approve", id=waits["id"])
+        assert await publisher.reload_if_changed()
+        [told] = [one for one in office.do(BOB, "proposals")["items"] if one["kind"] == "pause"]
+        assert told["base_changed"]
         with pytest.raises(Refused, match="another policy serves since"):
             office.do(BOB, "approve", id=asked["proposal"])
         assert paused(office) is None

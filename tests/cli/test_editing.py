@@ -55,7 +55,7 @@ def test_diff_says_what_opens_and_what_each_order_gains_and_loses(desk: Desk, tm
         ORDERED.replace(", acme.test]", "]").replace(", order: nafm}\n", "}\n").replace("mm", "m")
     )
     result = desk.run("diff", desk.blocklist, other)
-    assert "1 domain blocked now are not blocked after this: 'acme.test'" in result.stdout
+    assert "1 domain blocked now is not blocked after this: 'acme.test'" in result.stdout
     assert "order nafm: loses 1 list, 1 domain" in result.stdout
     shown = json.loads(desk.run("diff", desk.blocklist, other, "--json").stdout)
     assert shown["by_order"][0]["lost"] == {"lists": ["ads"], "domains": ["acme.test"]}

@@ -9,9 +9,10 @@ from pathlib import Path
 import pytest
 
 from resolver.blocklist.reader import read_blocklist
-from resolver.cli import import_config
+from resolver.cli import import_config, init_profiles
 from resolver.cli.check import check_files
 from resolver.cli.import_config import import_files
+from resolver.config.settings import load_settings
 from resolver.orders.platforms import SHIPPED
 from resolver.wire.names import name_to_text
 
@@ -100,6 +101,20 @@ def test_nothing_is_replaced_where_one_file_cannot_be(source: Path) -> None:
     assert taken(source, force=True) == 2
     assert {path.name for path in folder.iterdir()} == {"blocklist.yaml", "resolver.yaml"}
     assert (folder / "resolver.yaml").read_text() == "mine"
+
+
+def test_state_of_the_systems_own_folder_is_where_the_package_has_it(
+    source: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = source.parent / "out"
+    monkeypatch.setattr(init_profiles, "SYSTEM_DIRECTORY", folder)
+    taken(source)
+    settings, _ = load_settings(folder / "resolver.yaml")
+    assert settings is not None and settings.state_dir == Path("/var/lib/exchange-resolver")
+    monkeypatch.setattr(init_profiles, "SYSTEM_DIRECTORY", Path("/etc/exchange-resolver"))
+    taken(source, force=True)
+    settings, _ = load_settings(folder / "resolver.yaml")
+    assert settings is not None and settings.state_dir == folder / "state"
 
 
 def test_a_dry_run_writes_nothing(source: Path) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from resolver.cli import init
+from resolver.cli import init, init_profiles
 from resolver.cli.check import check_files
 from resolver.cli.init import make_configuration
 from resolver.cli.init_profiles import ENCRYPTED_SERVERS, PLAIN_SERVERS, PROFILES, Answers
@@ -169,6 +169,22 @@ def test_what_somebody_chose_is_never_changed() -> None:
     chosen = ["tls://192.0.2.1:853"]
     answers = Answers(PROFILES["home"], upstreams=chosen)
     assert init._reachable(answers, set(PLAIN_SERVERS)) == (answers, "")
+
+
+def test_state_of_the_systems_own_folder_is_where_the_package_has_it(
+    tmp_path: Path, faked: FakedMachine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(init_profiles, "SYSTEM_DIRECTORY", tmp_path / "etc")
+    (tmp_path / "etc").mkdir()
+    (tmp_path / "link").symlink_to("etc")
+    for folder, state in (
+        ("etc", Path("/var/lib/exchange-resolver")),
+        ("link", Path("/var/lib/exchange-resolver")),
+        ("else/../etc", Path("/var/lib/exchange-resolver")),
+        ("elsewhere", tmp_path / "elsewhere" / "state"),
+    ):
+        made(tmp_path / folder, faked, force=True)
+        assert settings_in(tmp_path / folder).state_dir == state
 
 
 def test_files_hold_no_secret_and_belong_to_who_made_them(tmp_path: Path, faked: FakedMachine) -> None:

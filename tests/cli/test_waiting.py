@@ -64,6 +64,31 @@ def test_imported_order_waits(desk: Desk) -> None:
     assert "waits for a second person" in result.stdout and "within seconds" not in result.stdout
 
 
+def test_whatever_waits_names_dashboard_api_and_command(desk: Desk) -> None:
+    serve(desk, FIRST)
+    asked = json.loads(desk.run("pause", "--for", "30m", "--reason", "why", "--json").stdout)["proposal"]
+    alone = f"exchange-resolver proposals approve {asked} --force --reason"
+    for words in (
+        ("pause", "--for", "30m", "--reason", "why"),
+        ("proposals", "show", asked),
+        ("proposals", "approve", asked),
+    ):
+        said = desk.run(*words).output
+        assert "in the dashboard" in said and "/api/v1/proposals/" in said, words
+        assert alone in said or (words[0] == "pause" and "proposals approve" in said), words
+    desk.run("proposals", "reject", asked)
+    assert "in the dashboard" not in desk.run("proposals", "show", asked).stdout, "it waits no longer"
+    desk.blocklist.write_text(UNTIDY)
+    said = " ".join(desk.run("apply").output.split())
+    for way in (
+        "'exchange-resolver proposals'",
+        "in the dashboard",
+        "POST /api/v1/proposals",
+        "apply --force",
+    ):
+        assert way in said, way
+
+
 def test_pause_waits_unless_it_is_forced(desk: Desk) -> None:
     serve(desk, FIRST)
     result = desk.run("pause", "--for", "30m", "--reason", "why")

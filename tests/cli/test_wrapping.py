@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from rich.cells import cell_len
 
 from resolver.cli import wrapping
 from resolver.cli.wrapping import print_rows, wrapped
@@ -53,3 +54,13 @@ def test_on_a_narrow_terminal_empty_cells_are_left_out(
     monkeypatch.setattr(wrapping, "terminal_columns", lambda: 80)
     print_rows(HEADERS, ROWS, title_cells=2)
     assert capsys.readouterr().out.splitlines()[-2:] == ["house The operator", "  due           2026-12-05"]
+
+
+def test_letters_of_two_columns_are_counted_as_two_and_none_is_lost() -> None:
+    text = "中華人民共和国国家インターネット情報弁公室および関係各省庁連絡会議"
+    line = f"Authority      {text} of binance-and-others.example {text}"
+    lines = wrapped(line, 60, 15)
+    assert all(cell_len(one) <= 60 and one == one.rstrip() for one in lines)
+    assert "".join("".join(lines).split()) == "".join(line.split())
+    assert all(one.startswith(" " * 15) for one in lines[1:])
+    assert any("binance-and-others.example" in one for one in lines)

@@ -44,6 +44,7 @@ def test_encrypted_listeners_and_their_certificates_are_read() -> None:
 @for_each(
     ("text", "complaint"),
     [
+        ("listen:\n  quic: ['192.0.2.53:853']", "f:2: listen.quic: DNS over QUIC is not served by this release; leave it empty: []"),
         ("listen: {dns: []}", "f:1: listen.dns: is empty; allowed: at least one ADDRESS:PORT"),
         ("listen: {dns: ['127.0.0.1:53', '127.0.0.1:53']}", "f:1: listen.dns: 127.0.0.1:53 is listed twice"),
         ("listen: {dns: ['127.0.0.1:8053']}", "f:1: listen.http: 127.0.0.1:8053 is taken by listen.dns"),

@@ -283,7 +283,10 @@ def test_the_next_primary_is_asked_where_one_fails(place: Place) -> None:
         ):
             return await place.fetch(bad.port, good.port)
 
-    assert asyncio.run(story()).result is Result.UPDATED
+    outcome = asyncio.run(story())
+    assert outcome.result is Result.UPDATED and outcome.message == ""
+    # Nobody would miss it otherwise, until the other one fails, too.
+    assert "REFUSED" in outcome.remark and place.store.notes().problem == ""
 
 
 def test_a_primary_with_news_is_found_behind_one_without(place: Place) -> None:

@@ -97,10 +97,10 @@ def test_grafana_is_told_where_the_dashboard_lies() -> None:
     folder = DASHBOARD.parent / "provisioning"
     [provider] = yaml.safe_load((folder / "dashboards" / "exchange-resolver.yaml").read_text())["providers"]
     page = (INSTALL.parent / "watching.md").read_text()
-    assert f"config/grafana/dashboard.json {provider['options']['path']}/" in page
+    assert f"644 dashboard.json {provider['options']['path']}/" in page
     for part in ("dashboards", "datasources"):
         place = f"provisioning/{part}/exchange-resolver.yaml"
-        assert f"config/grafana/{place} /etc/grafana/{place}" in page and (folder.parent / place).exists()
+        assert f"644 {place} /etc/grafana/{place}" in page and (folder.parent / place).exists()
 
 
 def test_the_dashboard_shows_what_is_proved() -> None:

@@ -22,10 +22,16 @@ class EncryptedServer(Server):
 
     def __init__(self, directory: Path, *, changes: dict[str, Any] | None = None, **options: Any) -> None:
         certificate, key = server_files(directory / "certificate")
+        self.ports: dict[str, int] = {}
+        own = {"tls": {"certificate": str(certificate), "key": str(key)}}
+        super().__init__(directory, changes=merged(own, changes or {}), **options)
+
+    def _take_ports(self) -> None:
+        """All of them anew: any of the old ones may be what somebody else has."""
         self.ports = {transport: free_port() for transport in ENCRYPTED}
         listen = {transport: [f"127.0.0.1:{port}"] for transport, port in self.ports.items()}
-        own = {"listen": listen, "tls": {"certificate": str(certificate), "key": str(key)}}
-        super().__init__(directory, changes=merged(own, changes or {}), **options)
+        self._changes = merged({"listen": listen}, self._changes_wanted)
+        super()._take_ports()
 
     @property
     def transports(self) -> tuple[str, ...]:

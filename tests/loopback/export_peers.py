@@ -10,6 +10,11 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+import dns.exception
+import dns.message
+import dns.query
+import dns.rcode
+
 from tests.loopback.authority import NSD_CONFIGURATION, answers
 from tests.loopback.process import Program, running_on_a_free_port
 
@@ -32,11 +37,23 @@ pardon  A       203.0.113.6
 """Everything under `example` exists, so whatever is missing was blocked."""
 
 READY = "ready.example"
+ADDRESS = "192.0.2.10"
+"""Of every name in `ZONE`."""
 
 
 def is_ready(port: int) -> bool:
     """Whether a server on 127.0.0.1 answers from `ZONE`."""
     return answers(port, READY)
+
+
+def passes(port: int, qname: str) -> bool:
+    """Whether a server on 127.0.0.1 gives the address in `ZONE`, or nothing at all."""
+    query = dns.message.make_query(qname, "A")
+    try:
+        reply = dns.query.udp(query, "127.0.0.1", port=port, timeout=1.0)
+    except (dns.exception.DNSException, OSError):
+        return True
+    return reply.rcode() == dns.rcode.SERVFAIL or ADDRESS in reply.to_text()
 
 
 @contextmanager
@@ -78,14 +95,22 @@ class ExportPeer:
 
 
 @contextmanager
-def running_peer(peer: ExportPeer, directory: Path, upstream: int, export: Path) -> Iterator[int]:
-    """The peer with its export loaded; gives its port."""
+def running_peer(
+    peer: ExportPeer, directory: Path, upstream: int, export: Path, blocked: str
+) -> Iterator[int]:
+    """The peer with its export loaded, in which the name `blocked` is; gives its port.
+
+    That it answers is not enough: BIND serves before it has made its table of a policy zone.
+    """
     directory.mkdir(parents=True, exist_ok=True)
+
+    def is_up(port: int) -> bool:
+        return is_ready(port) and not passes(port, blocked)
 
     def peer_on(port: int) -> Program:
         return Program(peer.configure(Start(directory, port, upstream, export)), directory)
 
-    with running_on_a_free_port(peer_on, is_ready, f"{peer.name} answers") as port:
+    with running_on_a_free_port(peer_on, is_up, f"{peer.name} answers and blocks") as port:
         yield port
 
 

@@ -7,6 +7,7 @@ Nothing here waits by time alone: every wait polls a condition and has a deadlin
 from __future__ import annotations
 
 import os
+import secrets
 import signal
 import socket
 import subprocess
@@ -48,25 +49,42 @@ _given: deque[int] = deque(maxlen=1000)
 """Ports that tests of this process have."""
 
 
+def _servers_ports() -> range:
+    """The longer of what is below and above those that the kernel chooses from (ip(7)); all, where that is little."""
+    text = Path("/proc/sys/net/ipv4/ip_local_port_range").read_text()
+    first, last = map(int, text.split())
+    longest = max(range(PORT_MIN, first), range(last + 1, PORT_MAX + 1), key=len)
+    return longest if len(longest) >= PORTS_MIN else range(PORT_MIN, PORT_MAX + 1)
+
+
+PORT_MIN, PORT_MAX = 10_000, 65_535
+PORTS_MIN = 2_000
+"""So many make it unlikely that two workers choose the same."""
+_SERVERS_PORTS = _servers_ports()
+
+
 def free_port(host: str = "127.0.0.1") -> int:
     """A port that is free for UDP and for TCP right now, and that was not given before.
 
-    No promise about a moment later; but a server has several, and they must differ.
+    No promise about a moment later; but a server has several, and they must differ.  None of those that the
+    kernel gives to clients: thousands of connections of other tests have such, and a server finds its port taken.
     """
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     for _ in range(100):
-        with socket.socket(family, socket.SOCK_STREAM) as stream:
-            stream.bind((host, 0))
-            port = int(stream.getsockname()[1])
-            if port in _given:
+        port = secrets.choice(_SERVERS_PORTS)
+        if port in _given:
+            continue
+        with (
+            socket.socket(family, socket.SOCK_STREAM) as stream,
+            socket.socket(family, socket.SOCK_DGRAM) as datagram,
+        ):
+            try:
+                stream.bind((host, port))
+                datagram.bind((host, port))
+            except OSError:
                 continue
-            with socket.socket(family, socket.SOCK_DGRAM) as datagram:
-                try:
-                    datagram.bind((host, port))
-                except OSError:
-                    continue
-                _given.append(port)
-                return port
+            _given.append(port)
+            return port
     raise AssertionError(f"no port of {host} is free for both UDP and TCP")
 
 
@@ -212,8 +230,17 @@ def cpu_s(pid: int) -> float:
     return ticks / CLOCK_TICKS_PER_S
 
 
+def resident_mb(pid: int) -> float:
+    """Megabytes (2**20) that the process itself holds in memory, without those that compile for it."""
+    pages = int(Path(f"/proc/{pid}/statm").read_text().split()[1])
+    return pages * os.sysconf("SC_PAGESIZE") / 2**20
+
+
 def memory_mb(pid: int) -> float:
-    """Megabytes (2**20) of memory of `pid` and its descendants, shared pages split among their users (PSS)."""
+    """Megabytes (2**20) of memory of `pid` and its descendants, shared pages split among their users (PSS).
+
+    Not for comparing two moments: it grows when another process of the same program ends.
+    """
     kilobytes = 0
     for member in process_tree(pid):
         try:

@@ -21,7 +21,7 @@ from typing import Any, Self
 import dns.message
 import dns.query
 
-from tests.loopback.process import PORT_TRIES_MAX, START_S_MAX, PortTaken, Program, free_port
+from tests.loopback.process import PORT_TRIES_MAX, START_S_MAX, PortTaken, Program, free_port, patience_s
 
 ROOT = Path(__file__).parent.parent.parent
 
@@ -109,7 +109,7 @@ class Server(Program):
         self._upstream_ports = upstream_ports or (9,)
         self._hosts = hosts
         self._wanted_port = port
-        self._changes = changes or {}
+        self._changes = self._changes_wanted = changes or {}
         self._take_ports()
         if blocklist:
             self.blocklist_path.write_text(blocklist)
@@ -147,15 +147,17 @@ class Server(Program):
     def ask(
         self, qname: str, qtype: str = "A", *, tcp: bool = False, timeout_s: float = 5.0, **options: Any
     ) -> dns.message.Message:
-        """One question to it, with EDNS, as dnspython asks and reads it."""
+        """One question to it, with EDNS, as dnspython asks and reads it; on a busy machine it waits longer."""
         query = dns.message.make_query(qname, qtype, **{"use_edns": 0, **options})
         ask = dns.query.tcp if tcp else dns.query.udp
-        return ask(query, "127.0.0.1", port=self.port, timeout=timeout_s)
+        return ask(query, "127.0.0.1", port=self.port, timeout=patience_s(timeout_s))
 
     def page(self, path: str) -> tuple[int, str]:
         """Status and body of a page of its HTTP listener."""
         try:
-            with urllib.request.urlopen(f"http://127.0.0.1:{self.http_port}{path}", timeout=5.0) as reply:
+            with urllib.request.urlopen(
+                f"http://127.0.0.1:{self.http_port}{path}", timeout=patience_s(5.0)
+            ) as reply:
                 return reply.status, reply.read().decode()
         except urllib.error.HTTPError as error:
             with error:

@@ -11,7 +11,9 @@ from pathlib import Path
 
 import pytest
 
+from resolver.flow.pacing import LATE_ANSWERS_PER_S, PULSE_MAX
 from resolver.flow.shares import WAITERS_PER_CLIENT_MAX
+from tests.loopback.process import poll
 from tests.loopback.server import Server, running_server
 from tests.loopback.slow_upstream import SlowUpstream
 from tests.loopback.test_flood import encoded
@@ -21,9 +23,11 @@ pytestmark = [pytest.mark.slow, pytest.mark.loopback]
 ATTACKER = "127.0.1.1"
 SO_TIMESTAMPNS = 35
 """socket(7); Python has no name for it.  Who reads late does not see answers later than they came."""
-PULSE_S = 0.05
-PULSE_ANSWERS_MAX = 500
-"""50 at once, 250 more in 50 ms, and as much again for a machine that stood still."""
+PORTION = 100
+SLACK_S = 0.02
+"""Two ticks of either engine, and what two clocks may differ."""
+CHANGES = {"threads": 1, "upstreams": {"timeout_s": 30.0}}
+"""Nobody who waits gives up by himself, however long the machine takes over a test."""
 
 
 @pytest.fixture
@@ -34,7 +38,7 @@ def upstream() -> Iterator[SlowUpstream]:
 
 @pytest.fixture
 def server(upstream: SlowUpstream, serving_engine: str, tmp_path: Path) -> Iterator[Server]:
-    with running_server(tmp_path, upstream.port, changes={"threads": 1}) as server:
+    with running_server(tmp_path, upstream.port, changes=CHANGES) as server:
         yield server
 
 
@@ -50,11 +54,18 @@ def attacker(server: Server) -> Iterator[socket.socket]:
 
 
 def send_all(client: socket.socket, names: list[str]) -> None:
-    """In portions that a receive buffer holds."""
+    """In portions that a receive buffer holds: each when the server has read the one before."""
+    port = client.getpeername()[1]
     for number, name in enumerate(names):
         client.send(number.to_bytes(2, "big") + encoded(name)[2:])
-        if number % 100 == 99:
-            time.sleep(0.005)
+        if number % PORTION == PORTION - 1:
+            poll(lambda: not unread_octets(port), timeout_s=20.0, what="the server reads")
+
+
+def unread_octets(port: int) -> int:
+    """In the receive buffers of the IPv4 sockets that are bound to this port (proc(5), /proc/net/udp)."""
+    rows = [row.split() for row in Path("/proc/net/udp").read_text().splitlines()[1:]]
+    return sum(int(row[4].split(":")[1], 16) for row in rows if row[1].endswith(f":{port:04X}"))
 
 
 def arrivals(client: socket.socket) -> list[float]:
@@ -76,10 +87,14 @@ def dropped(server: Server, reason: str) -> float:
 def test_one_client_whose_names_are_not_answered_takes_nobody_elses_places(
     server: Server, attacker: socket.socket
 ) -> None:
-    send_all(attacker, [f"held.n{number}.example.org" for number in range(2500)])
+    names = WAITERS_PER_CLIENT_MAX + 200
+    send_all(attacker, [f"held.n{number}.example.org" for number in range(names)])
     for number in range(20):
         assert server.ask(f"n{number}.example.net").rcode() == 0
-    assert dropped(server, "client_waits") == 2500 - WAITERS_PER_CLIENT_MAX
+    assert (lost := dropped(server, "client_waits")) > 0
+    # A busy machine takes so long that some are told in the end that no upstream answers: they wait no more.
+    told = server.metric("resolver_responses_total", rcode="SERVFAIL")
+    assert names - lost - told <= WAITERS_PER_CLIENT_MAX
 
 
 def test_the_answers_of_one_crowd_are_bounded_and_do_not_leave_in_one_pulse(
@@ -87,10 +102,15 @@ def test_the_answers_of_one_crowd_are_bounded_and_do_not_leave_in_one_pulse(
 ) -> None:
     send_all(attacker, ["held.example.org"] * 5000)
     server.wait_for(lambda: dropped(server, "client_waits") >= 3000, "those without a place to be dropped")
+    released_at = time.time()
     upstream.release()
     came = arrivals(attacker)
     assert WAITERS_PER_CLIENT_MAX * 0.9 <= len(came) <= WAITERS_PER_CLIENT_MAX
-    assert max(sum(at <= later < at + PULSE_S for later in came) for at in came) <= PULSE_ANSWERS_MAX
+    # No answer before its turn.  A server that stood still sends at once what should have gone meanwhile.
+    early_s = [
+        released_at + (number - PULSE_MAX) / LATE_ANSWERS_PER_S - at for number, at in enumerate(sorted(came))
+    ]
+    assert max(early_s) <= SLACK_S
 
 
 def test_a_query_that_comes_again_while_it_waits_gets_one_answer(

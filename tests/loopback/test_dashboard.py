@@ -319,6 +319,13 @@ def test_an_edit_is_seen_before_it_is_saved(seen: dict[str, Any]) -> None:
     assert (told["again"], told["saves"]) == ("Preview", "Save"), "what was typed since is seen anew"
 
 
+def test_a_safety_rule_is_overruled_knowingly_and_not_beforehand(seen: dict[str, Any]) -> None:
+    told = seen["steps"]["changes"]["forced"]
+    assert told["offered"] == 0 and "safety rail objects" in told["objection"]
+    assert "+ org" in told["preview"] and "grave" in told["button"]
+    assert told["withdrawn"] == 0, "what is asked for now was not objected to yet"
+
+
 def test_orders_and_exceptions_are_edited_with_the_keyboard_alone(seen: dict[str, Any]) -> None:
     told = seen["steps"]["editing"]
     assert "7 O 13/26" in told["order"] and "2031-02-03" in told["order"]

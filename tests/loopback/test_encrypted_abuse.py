@@ -20,7 +20,7 @@ from benchmarks.abuse_catalogue import ENCRYPTED
 from tests.loopback.authority import answers
 from tests.loopback.conformance import TRANSPORTS
 from tests.loopback.encrypted import EncryptedServer, client_of
-from tests.loopback.process import Program, free_port, memory_mb, poll, running_on_a_free_port
+from tests.loopback.process import Program, free_port, poll, resident_mb, running_on_a_free_port
 from tests.loopback.server import ROOT
 from tests.support.asking import Asker
 
@@ -71,7 +71,7 @@ def rest_mb(server: EncryptedServer) -> float:
     """Memory before the first of them."""
     for transport in TRANSPORTS:
         assert is_answered(server, transport)
-    return memory_mb(server.pid)
+    return resident_mb(server.pid)
 
 
 def is_answered(server: EncryptedServer, transport: str) -> bool:
@@ -117,4 +117,4 @@ def test_an_attack_is_survived_counted_and_leaves_nothing(
     assert [each for each in DEFECTS if metrics.get(each)] == []
     assert "Traceback" not in server.stderr()
     assert "panicked" not in server.stderr()
-    assert memory_mb(server.pid) - rest_mb < GROWTH_MB_MAX
+    assert resident_mb(server.pid) - rest_mb < GROWTH_MB_MAX

@@ -30,6 +30,8 @@ WALL = 1_700_000_000.0
 TYPES = ("A", "AAAA", "TXT", "MX", "HTTPS")
 REPLY_S_MAX = 5.0
 SILENCE_S = 0.4
+BLOCKED = "listed.example"
+"""By every format."""
 
 POLICY = """\
 version: 1
@@ -178,7 +180,7 @@ def running(
     """Each peer with its export loaded."""
     peer: ExportPeer = request.param
     directory = tmp_path_factory.mktemp(peer.name)
-    with running_peer(peer, directory, upstream, policy.export(peer.export_format)) as port:
+    with running_peer(peer, directory, upstream, policy.export(peer.export_format), BLOCKED) as port:
         yield Running(peer, port)
 
 
@@ -280,7 +282,7 @@ def test_peers_that_look_at_answers_block_addresses_of_that_type_only(
 def test_a_hosts_file_blocks_the_names_themselves_and_says_what_it_leaves(
     policy: Policy, upstream: int, tmp_path: Path
 ) -> None:
-    with running_peer(HOSTS_PEER, tmp_path, upstream, policy.export("hosts")) as port:
+    with running_peer(HOSTS_PEER, tmp_path, upstream, policy.export("hosts"), BLOCKED) as port:
         for qname in NAMES:
             verdict = policy.table.judge_name(name_from_text(qname), 0.0)
             is_blocked = ask(port, qname, "A") != ask(upstream, qname, "A")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import select
 import socket
 from collections.abc import Iterator, Sequence
@@ -12,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from resolver.wire.encode import encode_query
+from tests.loopback.process import patience_s, resident_mb
 from tests.loopback.server import Server, running_server
 
 pytestmark = [pytest.mark.slow, pytest.mark.loopback]
@@ -29,12 +29,6 @@ HOT_PER_BATCH = 20
 def encoded(name: str) -> bytes:
     qname = b"".join(bytes((len(label),)) + label.encode() for label in name.split(".")) + b"\0"
     return encode_query(qname, 1, id=4711, dnssec_ok=False, checking_disabled=False, edns=False)
-
-
-def resident_mb(pid: int) -> float:
-    """Megabytes (2**20) that the process itself holds in memory, without those that compile for it."""
-    pages = int(Path(f"/proc/{pid}/statm").read_text().split()[1])
-    return pages * os.sysconf("SC_PAGESIZE") / 2**20
 
 
 class Client(AbstractContextManager["Client"]):
@@ -56,7 +50,7 @@ class Client(AbstractContextManager["Client"]):
             for query in queries:
                 self.socket.send(query)
             answers = 0
-            while answers < len(queries) and select.select([self.socket], [], [], 5.0)[0]:
+            while answers < len(queries) and select.select([self.socket], [], [], patience_s(5.0))[0]:
                 reply = self.socket.recv(4096)
                 assert reply[3] & 15 == 0
                 answers += 1

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import socket
 import statistics
 import subprocess
@@ -15,6 +16,7 @@ import pytest
 
 from resolver.wire.encode import encode_query
 from resolver.wire.names import name_from_text
+from tests.loopback.process import patience_s
 from tests.loopback.server import Server
 
 pytestmark = [pytest.mark.loopback, pytest.mark.slow, pytest.mark.usefixtures("serving_engine")]
@@ -68,21 +70,31 @@ for work in (huge, slow, slow):
 time.sleep(0.2)
 hold()
 print("held", flush=True)
-time.sleep(120)
+time.sleep(600)
 """
 
 
-def times(port: int, count: int) -> list[float]:
-    """Seconds that each answer took, one after the other; one that does not come within 2 s fails."""
+def kept_waiting_s(pid: int) -> float:
+    """For how long the threads of a process, and this one, were ready and had no processor (proc(5), schedstat)."""
+    waited_ns = 0
+    for task in (Path("/proc/thread-self"), *Path(f"/proc/{pid}/task").iterdir()):
+        with contextlib.suppress(OSError):  # It has ended.
+            waited_ns += int((task / "schedstat").read_text().split()[1])
+    return waited_ns / 1e9
+
+
+def times(server: Server, count: int) -> list[float]:
+    """Seconds that each answer took, one after the other, less what others had the processor; all must come."""
     found = []
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as client:
-        client.settimeout(2.0)
-        client.connect(("127.0.0.1", port))
+        client.settimeout(patience_s(2.0))
+        client.connect(("127.0.0.1", server.port))
         for _ in range(count):
-            began = time.perf_counter()
+            kept_s, began = kept_waiting_s(server.pid), time.perf_counter()
             client.send(QUERY)
             client.recv(4_096)
-            found.append(time.perf_counter() - began)
+            taken_s = time.perf_counter() - began
+            found.append(max(0.0, taken_s - (kept_waiting_s(server.pid) - kept_s)))
             time.sleep(PAUSE_S)
     return found
 
@@ -110,10 +122,9 @@ def attacked(port: int) -> Iterator[None]:
 def test_dns_answers_go_on_and_all_of_it_is_refused_and_counted(tmp_path: Path) -> None:
     with Server(tmp_path) as server:
         server.wait_until_ready()
-        quiet = times(server.port, ASKED)
+        quiet = times(server, ASKED)
         with attacked(server.http_port):
-            loaded = times(server.port, ASKED)
-        assert len(loaded) == ASKED
+            loaded = times(server, ASKED)
         print(f"p99 {1e3 * p99(quiet):.2f} ms quiet, {1e3 * p99(loaded):.2f} ms under attack")
         assert p99(loaded) <= 1.5 * max(p99(quiet), FLOOR_S)
         told = server.metrics()

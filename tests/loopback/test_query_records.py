@@ -23,7 +23,7 @@ import jsonschema
 import pytest
 
 from resolver.sinks.schema import records_schema
-from tests.loopback.process import poll
+from tests.loopback.process import patience_s, poll
 from tests.loopback.server import BLOCKLIST, ROOT, Server
 from tests.loopback.slow_upstream import SlowUpstream
 from tests.loopback.test_flood import encoded
@@ -236,7 +236,7 @@ def ask_bursts(server: Server, bursts: int) -> None:
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as client:
         client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 20)
         client.connect(("127.0.0.1", server.port))
-        client.settimeout(5.0)
+        client.settimeout(patience_s(5.0))
         for burst in range(bursts):
             for number in range(BURST):
                 client.send(encoded(f"n{burst}-{number}.blocked.example.net"))
@@ -278,9 +278,11 @@ def test_a_reader_that_stands_still_costs_records_and_no_answer(
         def lost() -> float:
             return server.metric("resolver_query_records_lost_total", sink="tap")
 
+        # No sooner than the other sink has them: on a busy machine it would lose some, too, as it must.
         while not lost():
             ask_bursts(server, 50)
             asked += 50 * BURST
+            wait_for_written(server, "lines", asked)
             assert asked < 200_000
         assert server.metric("resolver_dropped_total", reason="ring_full") == 0
         poll(
@@ -290,11 +292,6 @@ def test_a_reader_that_stands_still_costs_records_and_no_answer(
         )
         assert server.metric("resolver_query_records_sink_up", sink="tap") == 0
         assert server.metric("resolver_query_records_sink_up", sink="lines") == 1
-        poll(
-            lambda: server.metric("resolver_query_records_total", sink="lines") == asked,
-            timeout_s=15.0,
-            what="the other sink has them all",
-        )
         assert server.metric("resolver_query_records_lost_total", sink="lines") == 0
         stop(server)
     assert len((tmp_path / "q.jsonl").read_bytes().splitlines()) == asked

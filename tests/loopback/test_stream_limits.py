@@ -151,8 +151,6 @@ class Row(NamedTuple):
     """Counted for it."""
     times: int = 0
     """How often exactly; 0: at least once."""
-    is_silent_natively: bool = False
-    """Whether the native plane's library refuses it by itself and tells nobody."""
 
 
 ROWS = (
@@ -160,7 +158,7 @@ ROWS = (
     Row("tcp_connections_max", one_more_of_all, "tcp_yielded_idle", 1),
     Row("stream_buffers_mb", more_octets_than_a_clients_part, "tcp_client_octets_max"),
     Row("https_streams_max", one_more_request, "https_streams_max", 1),
-    Row("https_header_octets_max", too_long_headers, "https_headers", 1, is_silent_natively=True),
+    Row("https_header_octets_max", too_long_headers, "https_headers", 1),
     Row(
         "tls_handshakes_per_s_per_client_max",
         one_more_handshake_of_a_client,
@@ -189,9 +187,7 @@ def test_the_table_has_every_setting_of_streams() -> None:
 
 
 @pytest.mark.parametrize("row", ROWS, ids=lambda row: row.setting)
-def test_what_goes_over_a_limit_is_refused_and_counted_alike(
-    limited: EncryptedServer, serving_engine: str, row: Row
-) -> None:
+def test_what_goes_over_a_limit_is_refused_and_counted_alike(limited: EncryptedServer, row: Row) -> None:
     with ExitStack() as stack:
         stage = Stage(limited, stack)
         before = stage.dropped()
@@ -200,9 +196,6 @@ def test_what_goes_over_a_limit_is_refused_and_counted_alike(
         def risen() -> dict[str, float]:
             return {reason: n - before[reason] for reason, n in stage.dropped().items() if n > before[reason]}
 
-        if row.is_silent_natively and serving_engine == "native":
-            assert not risen()
-            return
         poll(lambda: row.reason in risen(), timeout_s=PATIENCE_S, what=f"{row.reason} is counted")
         found = risen()
         # A connection that is closed before its handshake came to nothing besides.

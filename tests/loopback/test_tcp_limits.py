@@ -11,7 +11,7 @@ import dns.message
 import dns.rcode
 import pytest
 
-from tests.loopback.process import memory_mb, poll
+from tests.loopback.process import poll, resident_mb
 from tests.loopback.server import Server, running_server
 from tests.loopback.slow_upstream import ADDRESS, SlowUpstream
 
@@ -150,7 +150,7 @@ def test_a_client_that_never_reads_is_cut_off_and_costs_little(
     ):
         connection.sendall(framed("huge.example.org", "TXT"))
         read_reply(connection)
-        before_mb = memory_mb(server.pid)
+        before_mb = resident_mb(server.pid)
         connection.setblocking(False)
         burst = framed("huge.example.org", "TXT") * 100
 
@@ -164,7 +164,7 @@ def test_a_client_that_never_reads_is_cut_off_and_costs_little(
             return False
 
         poll(is_cut, timeout_s=20.0, what="the server cuts off a client that never reads")
-        assert memory_mb(server.pid) - before_mb < 20
+        assert resident_mb(server.pid) - before_mb < 20
         assert server.metric("resolver_dropped_total", reason="tcp_client_does_not_read") == 1
         assert server.ask("www.example.org", tcp=True).rcode() == dns.rcode.NOERROR
 

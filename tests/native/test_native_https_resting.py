@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import select
+import ssl
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,7 +13,7 @@ from typing import Any
 import pytest
 
 from tests.native.https_play import ADDRESS, PATIENCE_S, HttpsPlay, query, reply
-from tests.support.https_client import Http2Client
+from tests.support.https_client import TYPE, Http2Client
 
 native: Any = pytest.importorskip("resolver_native", reason="resolver_native is not built")
 testing: Any = pytest.importorskip("resolver_native.testing", reason="resolver_native is not built")
@@ -20,7 +22,9 @@ pytestmark = [pytest.mark.loopback, pytest.mark.slow]
 
 PRINTER = query("printer.example")
 WINDOW_OCTETS = 1_000_000
-RST_STREAM, GOAWAY, WINDOW_UPDATE = 3, 7, 8
+HEADERS, RST_STREAM, GOAWAY, WINDOW_UPDATE = 1, 3, 7, 8
+BOTH_ENDS = 5
+"""END_STREAM and END_HEADERS."""
 
 
 @pytest.fixture
@@ -54,8 +58,8 @@ def rests(play: HttpsPlay, count: int, *clients: Http2Client) -> bool:
     return bool(testing.https_rests(play.plane) == count)
 
 
-def frame(kind: int, stream: int, payload: bytes) -> bytes:
-    return len(payload).to_bytes(3, "big") + bytes((kind, 0)) + stream.to_bytes(4, "big") + payload
+def frame(kind: int, stream: int, payload: bytes, flags: int = 0) -> bytes:
+    return len(payload).to_bytes(3, "big") + bytes((kind, flags)) + stream.to_bytes(4, "big") + payload
 
 
 def test_a_connection_that_rested_goes_on_as_if_nothing_had_been(play: HttpsPlay) -> None:
@@ -71,6 +75,48 @@ def test_a_connection_that_rested_goes_on_as_if_nothing_had_been(play: HttpsPlay
     assert client.state.outbound_flow_control_window > window
     assert client.goaway is None and not client.is_closed
     client.close()
+
+
+def test_a_burst_behind_a_rest_may_fill_the_window(play: HttpsPlay) -> None:
+    client = client_of(play)
+    asks(client)
+    assert rests(play, 1, client)
+    # More in all than the 65,535 octets that a connection begins with, and in one piece.
+    streams = [client.begin("POST", "/dns-query", ("content-type", TYPE), end=False) for _ in range(2)]
+    for stream in streams:
+        for number in range(4):
+            client.state.send_data(stream, bytes(16_000), end_stream=number == 3)
+    client.flush()
+    assert [client.response(stream).status for stream in streams] == [200, 200]
+    assert client.goaway is None and not client.is_closed
+    client.close()
+
+
+def breaks(client: Http2Client) -> None:
+    """It refers to a header that is in no table, as some do behind a rest, and is closed."""
+    client.raw(frame(HEADERS, 101, b"\xbe", BOTH_ENDS))
+    client.until_closed()
+    client.close()
+
+
+def test_who_breaks_behind_a_rest_pays_no_fine(ads_image: Path) -> None:
+    with HttpsPlay(native, ads_image, handshakes_per_s_max=20, handshakes_per_client_max=20) as play:
+        clients = [client_of(play) for _ in range(8)]
+        for client in clients:
+            asks(client)
+        assert rests(play, len(clients), *clients)
+        for client in clients:
+            breaks(client)
+        other = play.http2()
+        asks(other)
+        other.close()
+        assert (play.counter("https_broken"), play.counter("tls_breaches_of_client")) == (len(clients), 0)
+        # Who breaks without a rest does.
+        until = time.monotonic() + PATIENCE_S
+        with contextlib.suppress(ConnectionError, ssl.SSLError):
+            while not play.counter("tls_breaches_of_client") and time.monotonic() < until:
+                breaks(play.http2())
+        assert play.counter("tls_breaches_of_client") == 1
 
 
 def test_what_a_client_says_of_streams_that_were_is_no_fault(play: HttpsPlay) -> None:

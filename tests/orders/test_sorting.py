@@ -103,6 +103,7 @@ def test_what_running_text_asks_for_and_dns_cannot_do_is_listed_too() -> None:
         "https://t.me/acme": "shared_platform",
         "https://wa.me/1": "shared_platform",
         "203.0.113.7": "address_only",
+        "info@authority.example": "mail_address",
     }
 
 

@@ -52,6 +52,24 @@ def test_what_the_package_serves_with_is_what_the_unit_expects(tmp_path: Path) -
     assert "/var/lib /var/log /var/cache" in script and "private/exchange-resolver" in script
 
 
+def test_what_prometheus_and_grafana_read_is_in_the_package_where_the_guide_says(tmp_path: Path) -> None:
+    build = (FILES / "build.sh").read_text()
+    laying = re.search(r"^find config/prometheus config/grafana.*?^done$", build, re.MULTILINE | re.DOTALL)
+    assert laying is not None
+    script = f'put() {{ install -D -m "$1" "$2" "{tmp_path}/$3"; }}\n{laying[0]}'
+    subprocess.run(["sh", "-euc", script], cwd=ROOT, check=True)
+    laid = {str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*") if path.is_file()}
+    folder = "usr/share/exchange-resolver"
+    assert laid == {
+        f"{folder}/prometheus/alerts.yaml",
+        f"{folder}/grafana/dashboard.json",
+        f"{folder}/grafana/provisioning/dashboards/exchange-resolver.yaml",
+        f"{folder}/grafana/provisioning/datasources/exchange-resolver.yaml",
+    }
+    guide = (ROOT / "docs/guide/watching.md").read_text()
+    assert f"rule_files: [/{folder}/prometheus/alerts.yaml]" in guide and f"cd /{folder}/grafana" in guide
+
+
 class Played:
     """The package's scripts in a folder instead of a system, and what they tell systemd."""
 
@@ -299,6 +317,7 @@ def test_it_is_installed_serves_is_upgraded_while_it_serves_and_purged(fresh: Sy
         assert fresh.run("exchange-resolver", "--version").stdout.startswith("exchange-resolver ")
         fresh.run("exchange-resolver", "check")
         fresh.run("man", "exchange-resolver")
+        fresh.run("test", "-s", "/usr/share/exchange-resolver/prometheus/alerts.yaml")
         fresh.run("logrotate", "--debug", "/etc/logrotate.d/exchange-resolver")
         with served(fresh, tmp_path, "first") as server:
             await_ready(server)

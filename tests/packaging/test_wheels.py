@@ -150,6 +150,7 @@ def test_a_wheel_of_these_sources_is_taken(
         ("resolver/a.py", None, "resolver/a.py is in it, and not here"),
         ("native/core/src/lib.rs", "changed", "its engine was built of other sources"),
         ("native/core/src/new.rs", "new", "its engine was built of other sources"),
+        ("config/grafana/new.json", "new", "its engine was built of other sources"),
         ("pyproject.toml", "changed", "its engine was built of other sources"),
     ],
 )
@@ -160,6 +161,7 @@ def test_a_wheel_of_other_sources_is_not_taken_and_said_why(
     if text is None:
         (sources / path).unlink()
     else:
+        (sources / path).parent.mkdir(parents=True, exist_ok=True)
         (sources / path).write_text(text)
     assert FINDING.main(tmp_path / "dist", "x86_64", sources) == 1
     told = capsys.readouterr()
@@ -254,6 +256,10 @@ MUST_HOLD = {
 """Some of each kind; the whole package is compared besides."""
 
 
+FOR_MONITORING = files_of_the_repository("config/prometheus", "config/grafana")
+"""Alert rules and Grafana's files, which `pip install` lays below `share/exchange-resolver`."""
+
+
 def assert_complete(made: zipfile.ZipFile) -> None:
     """It has every module, all that stands beside them, and nothing of tests or of the build."""
     names = set(made.namelist())
@@ -267,7 +273,10 @@ def assert_complete(made: zipfile.ZipFile) -> None:
     }
     assert built - names == set(), "the dashboard, where `make web` made it"
     strays = {name.split("/")[0] for name in names} - {"resolver", "resolver_native"}
-    assert strays == {f"exchange_resolver-{__version__}.dist-info"}
+    assert strays == {f"exchange_resolver-{__version__}.{what}" for what in ("dist-info", "data")}
+    shared = f"exchange_resolver-{__version__}.data/data/share/exchange-resolver/"
+    told = {name.removeprefix(shared): made.read(name) for name in names if ".data/" in name}
+    assert told == {path.removeprefix("config/"): (ROOT / path).read_bytes() for path in FOR_MONITORING}
     assert_recorded(made)
 
 
@@ -275,7 +284,7 @@ def assert_complete(made: zipfile.ZipFile) -> None:
 def test_the_pure_wheel_holds_the_whole_program_and_nothing_else(tmp_path: Path) -> None:
     tree = tmp_path / "tree"
     for path in files_of_the_repository(
-        "resolver", "packaging/wheels", "pyproject.toml", "README.md", "LICENSE"
+        "resolver", "config", "packaging/wheels", "pyproject.toml", "README.md", "LICENSE"
     ):
         (tree / path).parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(ROOT / path, tree / path)

@@ -94,6 +94,29 @@ def test_pause_ends_by_itself_at_its_second_even_if_nobody_looks(stage: Stage) -
     play(stage, story)
 
 
+def test_remark_of_a_pause_is_short_and_says_what_stays(stage: Stage) -> None:
+    names = [f"x{number}" for number in range(9)]
+    house_rules = "".join(
+        f"  {name}: {{name: {name}, order: own, domains: [{name}.example, {name}.test]}}\n" for name in names
+    )
+    stage.blocklist.write_text(
+        "version: 1\norders:\n"
+        "  one: {authority: A, title: T, date: 2020-01-01}\n"
+        "  own: {authority: Us, title: R, imposed_by: house}\n"
+        f"exchanges:\n{entry('alpha')}{house_rules}"
+    )
+
+    async def story(publisher: Publisher) -> None:
+        ask(stage)
+        await publisher.reload_if_changed()
+        assert publisher.pausing.remark().endswith(
+            "not blocked: 9 exchanges and lists (x0, x1, x2 and 6 more; 18 domains of exchanges), "
+            "1 exchange or list stays in force"
+        )
+
+    play(stage, story)
+
+
 def test_answers_of_a_pause_live_no_longer_than_the_pause(stage: Stage) -> None:
     stage.write(house("beta"))
 

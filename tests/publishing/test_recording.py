@@ -11,6 +11,7 @@ import pytest
 
 from resolver.blocklist.downloads import stored_path
 from resolver.children import Ended
+from resolver.cli.history import changes_headline
 from resolver.publishing.approvals import Approval, add_approval, content_hash
 from resolver.publishing.compiled import InputFile, key_of
 from resolver.publishing.compiler import compile_policy
@@ -348,8 +349,25 @@ def test_the_history_says_what_an_edit_opened(tmp_path: Path) -> None:
         latest = history.latest()
     assert latest is not None
     assert latest.changes["opened"]["words"] == (
-        "1 domain blocked now are not blocked after this: 'also.example'"
+        "1 domain blocked now is not blocked after this: 'also.example'"
     )
+
+
+def test_the_history_says_in_one_line_what_an_edit_lets_end_and_when(tmp_path: Path) -> None:
+    note = applied(tmp_path, DATED.replace("2026-12-05", "2027-12-05"))
+    note.at = TURN - 5
+    record(tmp_path, note)
+    for at, text in ((TURN - 4, DATED), (TURN - 3, DATED + "# said already\n")):
+        later = applied(tmp_path, text)
+        later.at = at
+        record(tmp_path, later)
+    with open_history(tmp_path) as history:
+        same, near, far = history.newest(3)
+    assert changes_headline(near.changes) == (
+        "exchanges: 1 changed; orders: 1 changed; "
+        "on 2026-12-05 ends: order nafm; not blocked any more: 1 exchange, 2 domains: acme"
+    )
+    assert "ends" not in far.changes and "ends" not in same.changes
 
 
 # A clock that was ahead.

@@ -84,6 +84,34 @@ def test_anything_else_is_refused(path: str, method: str, status: int) -> None:
     assert ask(path, method=method).status_code == status
 
 
+@pytest.mark.parametrize(
+    ("path", "method"),
+    [
+        ("/", "GET"),
+        ("/metrics", "GET"),
+        ("/healthz", "GET"),
+        ("/readyz", "GET"),
+        ("/nowhere", "GET"),
+        ("/metrics", "POST"),
+    ],
+)
+def test_every_answer_ends_its_line(path: str, method: str) -> None:
+    assert ask(path, method=method).content.endswith(b"\n")
+
+
+def test_a_defect_of_a_page_is_told_on_a_line_of_its_own() -> None:
+    def broken() -> Facts:
+        raise LookupError("a defect")
+
+    async def fetch() -> httpx.Response:
+        transport = httpx.ASGITransport(app=make_app(broken), raise_app_exceptions=False)
+        async with httpx.AsyncClient(transport=transport, base_url="http://resolver") as client:
+            return await client.get("/readyz")
+
+    reply = asyncio.run(fetch())
+    assert reply.status_code == 500 and reply.text == "a defect of the program; the log has it\n"
+
+
 def test_serves_over_a_socket_and_stops_when_told() -> None:
     async def serve_once() -> int:
         server = WebServer(app_of(), bind_tcp(LOOPBACK), connections_max=CONNECTIONS_MAX)

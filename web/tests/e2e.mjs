@@ -95,6 +95,30 @@ async function everyPage() {
   await context.close()
 }
 
+/** An edit that a safety rule objects to, on an exchange's page: overruled, seen, and not saved. */
+async function force(page) {
+  await page.click('main .head button')
+  await page.waitForSelector('dialog[open]')
+  await page.fill('dialog textarea', 'org')
+  await page.fill('dialog input[type=text]', 'a test of ours')
+  const offered = await page.locator('dialog label:has-text("safety rule")').count()
+  await page.click('dialog button[type=submit]')
+  await page.waitForSelector('dialog .notice.bad')
+  const objection = await page.textContent('dialog .notice.bad')
+  await page.check('dialog label:has-text("safety rule") input')
+  await page.click('dialog button[type=submit]')
+  await page.waitForSelector('dialog .preview')
+  const preview = await page.textContent('dialog .preview')
+  const button = await page.getAttribute('dialog button[type=submit]', 'class')
+  await page.screenshot({ path: path.join(wishes.folder, 'forced.png') })
+  // Something else is asked for: the rule is asked anew.
+  await page.fill('dialog textarea', 'com')
+  const withdrawn = await page.locator('dialog label:has-text("safety rule")').count()
+  await page.keyboard.press('Escape')
+  await page.waitForFunction(() => !document.querySelector('dialog'))
+  return { offered, objection, preview, button, withdrawn }
+}
+
 /** Named things that a reader does, under the real policy. */
 const steps = {
   /** The first page, cold: what it loads, when something is seen, that figures come by themselves. */
@@ -259,9 +283,10 @@ const steps = {
     await page.waitForFunction(() => document.querySelector('.telling')?.textContent.includes('Saved'))
     // The page shows it by itself, once it is in force.
     await page.waitForFunction(() => document.querySelector('main').textContent.includes('added.example'))
+    const forced = await force(page)
     const cookies = (await context.cookies()).length
     await context.close()
-    return { before, refused, signed_in, banner, cookies, edit: { preview, focused, again, saves } }
+    return { before, refused, signed_in, banner, cookies, forced, edit: { preview, focused, again, saves } }
   },
 
   /** Orders and exceptions, by the keyboard alone where it matters; strangers' words in every field. */

@@ -1,7 +1,7 @@
 // What an edit asks for, of what its fields say.
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { changedDays, changedTexts, given, namesOf, wordsOf } from '../src/lib/edits'
+import { changedDays, changedTexts, given, isForcible, namesOf, wordsOf } from '../src/lib/edits'
 
 test('texts that are as they were change nothing, and an empty one is taken out', () => {
   assert.deepEqual(changedTexts({ title: ['T', ' T '], reference: [null, ''], authority: ['A', 'B'] }), { authority: 'B' })
@@ -16,6 +16,16 @@ test('days are set, taken out, or left as they are; with until goes through', ()
 
 test('what is new has only what says something', () => {
   assert.deepEqual(given({ reason: '', ticket: 'T', from: null }), { ticket: 'T' })
+})
+
+test('only what nothing but safety rules refuse can be overruled', () => {
+  const rail = { line: 3, message: 'org is a public suffix', forcible: true }
+  assert.equal(isForcible({ more: { problems: [rail, rail] } }), true)
+  for (const problems of [[], [rail, { ...rail, forcible: false }], [null], undefined]) {
+    assert.equal(isForcible({ more: { problems } }), false)
+  }
+  assert.equal(isForcible(new Error('no answer')), false)
+  assert.equal(isForcible(null), false)
 })
 
 test('names are split wherever people part them, and each is there once', () => {

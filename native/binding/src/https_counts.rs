@@ -115,4 +115,17 @@ mod tests {
         let cut: Vec<_> = counts.cut_rows().into_iter().filter(|row| row.1 > 0).collect();
         assert_eq!(cut, [("https_stalled", 1)]);
     }
+
+    #[test]
+    fn one_thread_of_all_looks_through_the_heap_and_then_none_for_a_while() {
+        let counts = HttpsCounts::default();
+        for (now, trims) in [(0.5, 0), (100.0, 1), (104.9, 0), (105.0, 1), (1000.0, 1)] {
+            let may = || counts.may_trim(now);
+            let threads = std::thread::scope(|scope| {
+                let begun = [(); 4].map(|()| scope.spawn(may));
+                begun.map(|thread| thread.join().unwrap())
+            });
+            assert_eq!(threads.iter().filter(|&&may| may).count(), trims, "{now}");
+        }
+    }
 }

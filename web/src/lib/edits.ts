@@ -30,6 +30,12 @@ export function given(keys: Record<string, string | null>): Record<string, strin
   return Object.fromEntries(Object.entries(keys).filter((pair): pair is [string, string] => Boolean(pair[1])))
 }
 
+/** Whether a request is refused by nothing but safety rules, which can be overruled. */
+export function isForcible(error: unknown): boolean {
+  const problems = (error as { more?: Record<string, unknown> } | null)?.more?.['problems']
+  return Array.isArray(problems) && problems.length > 0 && problems.every(one => (one as { forcible?: unknown })?.forcible === true)
+}
+
 /** Lines as one. */
 export function wordsOf(lines: unknown): string {
   return String(lines)

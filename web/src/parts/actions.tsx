@@ -10,6 +10,7 @@ import { may, ownerOf, who } from '../lib/session'
 import { useStore } from '../lib/store'
 import type { Made, Role } from '../lib/types'
 import { Dialog, Field, tell, useFailure } from './dialog'
+import { useForce } from './force'
 import { useReader, useTexts } from './text'
 
 /** Whether the reader may do what needs this role. */
@@ -159,8 +160,10 @@ export function FlushDialog({ name: first = '', onClose }: { name?: string; onCl
 /** A dialog that asks for nothing but a reason, or for nothing at all. */
 export function AskDialog({ title, what, doing, path, done, hasReason = false, isGrave = false, onClose }: AskProps): VNode {
   const [reason, setReason] = useState('')
+  const { isForced, heeding, choice } = useForce(path)
   const carryOut = async (): Promise<string> => {
-    const { status } = await post(path, hasReason ? { reason: reason || null } : {})
+    const force = isForced ? { force: true } : {}
+    const { status } = await heeding(() => post(path, hasReason ? { reason: reason || null, ...force } : {}))
     changed()
     return done(status)
   }
@@ -168,6 +171,7 @@ export function AskDialog({ title, what, doing, path, done, hasReason = false, i
     <Dialog title={title} doing={doing} isGrave={isGrave} onDo={carryOut} onClose={onClose}>
       <p>{what}</p>
       {hasReason ? <Reason value={reason} onInput={setReason} /> : null}
+      {choice}
     </Dialog>
   )
 }

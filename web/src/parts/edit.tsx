@@ -6,27 +6,17 @@ import { useState } from 'preact/hooks'
 import { type Day, changedDays, given, namesOf } from '../lib/edits'
 import { plain } from '../lib/safe'
 import type { Edit, ExchangeWhole } from '../lib/types'
-import { useMay } from './actions'
 import { Field } from './dialog'
+import { EditButton } from './edit_button'
 import { ChoiceField, DayField, EditDialog, TextField } from './editing'
 import { useTexts } from './text'
 
 export const MODES = ['enforce', 'shadow', 'disabled'] as const
 const CATEGORIES = ['exchange', 'ico', 'otc', 'payment', 'media', 'other'] as const
 
-export function EditExchangeButton({ exchange }: { exchange: ExchangeWhole }): VNode | null {
+export function EditExchangeButton({ exchange }: { exchange: ExchangeWhole }): VNode {
   const say = useTexts()
-  const mayEdit = useMay('edit')
-  const [isOpen, setIsOpen] = useState(false)
-  if (!mayEdit) return null
-  return (
-    <>
-      <button type="button" onClick={() => setIsOpen(true)}>
-        {say('edit')}
-      </button>
-      {isOpen ? <EditExchange exchange={exchange} onClose={() => setIsOpen(false)} /> : null}
-    </>
-  )
+  return <EditButton label={say('edit')}>{close => <EditExchange exchange={exchange} onClose={close} />}</EditButton>
 }
 
 function EditExchange({ exchange, onClose }: { exchange: ExchangeWhole; onClose: () => void }): VNode {
@@ -102,19 +92,9 @@ function NamesField({ label, value, onInput }: { label: string; value: string; o
   )
 }
 
-export function AddExchangeButton(): VNode | null {
+export function AddExchangeButton(): VNode {
   const say = useTexts()
-  const mayEdit = useMay('edit')
-  const [isOpen, setIsOpen] = useState(false)
-  if (!mayEdit) return null
-  return (
-    <>
-      <button type="button" onClick={() => setIsOpen(true)}>
-        {say('edit_add_exchange')}
-      </button>
-      {isOpen ? <AddExchange onClose={() => setIsOpen(false)} /> : null}
-    </>
-  )
+  return <EditButton label={say('edit_add_exchange')}>{close => <AddExchange onClose={close} />}</EditButton>
 }
 
 function AddExchange({ onClose }: { onClose: () => void }): VNode {

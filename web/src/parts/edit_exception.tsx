@@ -6,24 +6,14 @@ import { useState } from 'preact/hooks'
 import { type Day, changedDays, changedTexts, given } from '../lib/edits'
 import { plain } from '../lib/safe'
 import type { Edit, Exception } from '../lib/types'
-import { useMay } from './actions'
+import { EditButton } from './edit_button'
 import { DayField, EditDialog, TextField } from './editing'
 import { useTexts } from './text'
 
 /** `name`: what is let through, where that is known already. */
-export function AddExceptionButton({ name = '' }: { name?: string }): VNode | null {
+export function AddExceptionButton({ name = '' }: { name?: string }): VNode {
   const say = useTexts()
-  const mayEdit = useMay('edit')
-  const [isOpen, setIsOpen] = useState(false)
-  if (!mayEdit) return null
-  return (
-    <>
-      <button type="button" onClick={() => setIsOpen(true)}>
-        {say('exception_add')}
-      </button>
-      {isOpen ? <AddException first={name} onClose={() => setIsOpen(false)} /> : null}
-    </>
-  )
+  return <EditButton label={say('exception_add')}>{close => <AddException first={name} onClose={close} />}</EditButton>
 }
 
 function AddException({ first, onClose }: { first: string; onClose: () => void }): VNode {
@@ -46,31 +36,23 @@ function AddException({ first, onClose }: { first: string; onClose: () => void }
 }
 
 /** The buttons of one exception. */
-export function ExceptionButtons({ exception }: { exception: Exception }): VNode | null {
+export function ExceptionButtons({ exception }: { exception: Exception }): VNode {
   const say = useTexts()
-  const mayEdit = useMay('edit')
-  const [isOpen, setIsOpen] = useState<'' | 'edit' | 'remove'>('')
-  if (!mayEdit) return null
-  const close = (): void => setIsOpen('')
   const name = plain(exception.name)
   return (
     <span class="actions">
-      <button type="button" onClick={() => setIsOpen('edit')}>
-        {say('edit')}
-        <span class="unseen">: {name}</span>
-      </button>
-      <button type="button" onClick={() => setIsOpen('remove')}>
-        {say('exception_remove')}
-        <span class="unseen">: {name}</span>
-      </button>
-      {isOpen === 'edit' ? <EditException exception={exception} onClose={close} /> : null}
-      {isOpen === 'remove' ? (
-        <EditDialog
-          title={say('exception_remove_what', { name })}
-          edits={[{ do: 'remove-exception', id: exception.name }]}
-          onClose={close}
-        />
-      ) : null}
+      <EditButton label={say('edit')} about={name}>
+        {close => <EditException exception={exception} onClose={close} />}
+      </EditButton>
+      <EditButton label={say('exception_remove')} about={name}>
+        {close => (
+          <EditDialog
+            title={say('exception_remove_what', { name })}
+            edits={[{ do: 'remove-exception', id: exception.name }]}
+            onClose={close}
+          />
+        )}
+      </EditButton>
     </span>
   )
 }

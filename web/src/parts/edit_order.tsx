@@ -6,7 +6,7 @@ import { useState } from 'preact/hooks'
 import { type Day, changedDays, changedTexts, given } from '../lib/edits'
 import { plain } from '../lib/safe'
 import type { Edit, OrderWhole } from '../lib/types'
-import { useMay } from './actions'
+import { EditButton } from './edit_button'
 import { ChoiceField, DayField, EditDialog, TextField } from './editing'
 import { MODES } from './edit'
 import { useTexts } from './text'
@@ -34,19 +34,9 @@ function DayFields({ days, onChange, before }: { days: Days; onChange: (days: Da
   )
 }
 
-export function EditOrderButton({ order }: { order: OrderWhole }): VNode | null {
+export function EditOrderButton({ order }: { order: OrderWhole }): VNode {
   const say = useTexts()
-  const mayEdit = useMay('edit')
-  const [isOpen, setIsOpen] = useState(false)
-  if (!mayEdit) return null
-  return (
-    <>
-      <button type="button" onClick={() => setIsOpen(true)}>
-        {say('edit')}
-      </button>
-      {isOpen ? <EditOrder order={order} onClose={() => setIsOpen(false)} /> : null}
-    </>
-  )
+  return <EditButton label={say('edit')}>{close => <EditOrder order={order} onClose={close} />}</EditButton>
 }
 
 function EditOrder({ order, onClose }: { order: OrderWhole; onClose: () => void }): VNode {
@@ -97,19 +87,9 @@ function ImposedBy({ value, onChoose, isSet = false }: { value: string; onChoose
   )
 }
 
-export function AddOrderButton(): VNode | null {
+export function AddOrderButton(): VNode {
   const say = useTexts()
-  const mayEdit = useMay('edit')
-  const [isOpen, setIsOpen] = useState(false)
-  if (!mayEdit) return null
-  return (
-    <>
-      <button type="button" onClick={() => setIsOpen(true)}>
-        {say('edit_add_order')}
-      </button>
-      {isOpen ? <AddOrder onClose={() => setIsOpen(false)} /> : null}
-    </>
-  )
+  return <EditButton label={say('edit_add_order')}>{close => <AddOrder onClose={close} />}</EditButton>
 }
 
 function AddOrder({ onClose }: { onClose: () => void }): VNode {

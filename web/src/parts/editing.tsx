@@ -2,7 +2,7 @@
 //
 // Knows: `POST edits` and its `dry_run`, the fields that edits are made of.  Does not know: what is edited.
 // Theory: nobody saves what they have not seen.  What is shown belongs to the fields as they stood; whoever types
-// on sees it anew before it can be saved.
+// on sees it anew before it can be saved.  Where a safety rule objects, it can be shown and saved all the same (`force`).
 import type { ComponentChildren, VNode } from 'preact'
 import { useEffect, useRef, useState } from 'preact/hooks'
 import { ApiError, get, post } from '../lib/api'
@@ -13,6 +13,7 @@ import type { Edit, EditStanding, Made } from '../lib/types'
 import { Reason, changed } from './actions'
 import { Dialog, Field, useFailure } from './dialog'
 import { Differences, Remarks } from './differences'
+import { useForce } from './force'
 import { Moment, Prose, Say, useTexts } from './text'
 
 /** The blocklist as it stands when the dialog is opened: an edit is about that text, and none that came later. */
@@ -76,7 +77,9 @@ export function EditDialog({ title, edits, isGrave = false, onClose, children }:
   const [reason, setReason] = useState('')
   const [seen, setSeen] = useState<{ of: string; made: Made } | null>(null)
   const preview = useRef<HTMLElement>(null)
-  const now = JSON.stringify(edits)
+  const { isForced, heeding, choice } = useForce(JSON.stringify(edits))
+  const force = isForced ? { force: true } : {}
+  const now = JSON.stringify([edits, isForced])
   const isSeen = seen?.of === now
   useEffect(() => {
     // Read aloud from here on; the buttons come next.
@@ -85,11 +88,11 @@ export function EditDialog({ title, edits, isGrave = false, onClose, children }:
   const act = async (): Promise<string | null> => {
     if (!edits.length) throw new ApiError(0, say('edit_nothing'), '', '')
     if (!isSeen) {
-      const { answer } = await sent(asked, edits, { dry_run: true })
+      const { answer } = await heeding(() => sent(asked, edits, { dry_run: true, ...force }))
       setSeen({ of: now, made: answer })
       return null
     }
-    const { status, answer } = await sent(asked, edits, { reason: reason || null })
+    const { status, answer } = await heeding(() => sent(asked, edits, { reason: reason || null, ...force }))
     changed()
     const told = say(status === 202 || answer.state === 'proposed' ? 'proposed' : 'edit_done')
     return [told, ...(answer.warnings ?? [])].join(' ')
@@ -99,13 +102,14 @@ export function EditDialog({ title, edits, isGrave = false, onClose, children }:
     <Dialog
       title={title}
       doing={say(isSeen ? saving : 'edit_preview')}
-      isGrave={isGrave && isSeen}
+      isGrave={(isGrave || isForced) && isSeen}
       onDo={act}
       onClose={onClose}
     >
       <Unwritable standing={standing} failure={failure} />
       {children}
       <Reason value={reason} onInput={setReason} />
+      {choice}
       {isSeen ? (
         <section class="preview" tabIndex={-1} ref={preview} aria-labelledby="preview-title">
           <h3 id="preview-title">{say('edit_preview_what')}</h3>

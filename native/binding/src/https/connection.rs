@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::task::Waker;
 
 use resolver_core::flow::{Place, NEVER, SLOW_AFTER_S, UNNOTED_OCTETS_MAX};
-use resolver_core::http::{Refusal, Rest};
+use resolver_core::http::{Refusal, RefusedByLibrary, Rest};
 
 use super::answer_body::Unwritten;
 use super::bounds::{ENDING_S, HANDSHAKE_S, REST_AFTER_S, STALL_S};
@@ -190,6 +190,20 @@ impl Connection {
     /// A request got a status instead of an answer.
     pub fn count_refusal(&self, refusal: Refusal) {
         self.thread.counts().refuse(refusal);
+    }
+
+    /// Count what the library refused by itself since the last call; whether it ends the connection for its headers.
+    pub fn count_refused(&self) -> bool {
+        let RefusedByLibrary { streams, headers, is_over_by_headers } = self.watch.take_refused();
+        if streams > 0 {
+            self.thread.counts().cut_many(Cut::StreamsMax, streams);
+        }
+        for _ in 0..headers {
+            self.charge();
+            self.count_refusal(Refusal::HeadersTooLarge);
+            self.thread.counts().cut(Cut::Headers);
+        }
+        is_over_by_headers
     }
 
     /// Requests that wait for their client hold `octets` instead of `before`.

@@ -9,7 +9,8 @@ use std::rc::Rc;
 use std::task::{ready, Context, Poll};
 
 use resolver_core::http::{
-    FrameFault, FrameGuard, HeadFault, HeadGuard, Hushed, Rest, Retold, SentFrames, NO_TABLE,
+    FrameFault, FrameGuard, HeadFault, HeadGuard, Hushed, RefusedByLibrary, Rest, Retold, SentFrames,
+    NO_TABLE,
 };
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
@@ -67,8 +68,8 @@ impl Watch {
         }
     }
 
-    /// Requests refused since the last call, because too many were open.
-    pub fn take_refused(&self) -> u64 {
+    /// What the library refused by itself since the last call.
+    pub fn take_refused(&self) -> RefusedByLibrary {
         std::mem::take(&mut self.sent.borrow_mut().refused)
     }
 
@@ -142,6 +143,8 @@ pub struct GuardedIo<S> {
     /// What is read before anything else, and nobody has said now.
     opening: Vec<u8>,
     retold: Option<Box<Retold>>,
+    /// Whether the library is to speak before it reads on.
+    must_speak: bool,
 }
 
 /// Octets that are looked through at once for what the client has heard.
@@ -153,13 +156,13 @@ const HUSHED_OCTETS: usize = 1024;
 impl<S> GuardedIo<S> {
     /// All that is read from `session`, and what is written to it, `watch` sees.
     pub fn new(session: S, watch: Rc<Watch>) -> GuardedIo<S> {
-        GuardedIo { session, watch, opening: Vec::new(), retold: None }
+        GuardedIo { session, watch, opening: Vec::new(), retold: None, must_speak: false }
     }
 
     /// The same for a connection that has rested; `window`: see `Rest::retold`.
     pub fn again(session: S, watch: Rc<Watch>, rest: &Rest, window: u32) -> GuardedIo<S> {
         let retold = Some(Box::new(rest.retold(window)));
-        GuardedIo { session, watch, opening: rest.opening(), retold }
+        GuardedIo { session, watch, opening: rest.opening(), retold, must_speak: true }
     }
 
     /// The session again.
@@ -260,6 +263,12 @@ impl<S: AsyncRead + Unpin> AsyncRead for GuardedIo<S> {
             }
             return Poll::Ready(Ok(()));
         }
+        if std::mem::take(&mut self.must_speak) {
+            // The library widens the connection's window when it has nothing to read, and to its client that window has
+            // been open all along: what is there may be more than fits into the one that every connection begins with.
+            context.waker().wake_by_ref();
+            return Poll::Pending;
+        }
         let before = buffer.filled().len();
         let read = Pin::new(&mut self.session).poll_read(context, buffer);
         self.watch.note_failure(&read);
@@ -320,3 +329,7 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for GuardedIo<S> {
         Pin::new(&mut self.session).poll_shutdown(context)
     }
 }
+
+#[cfg(test)]
+#[path = "guarded_io_tests.rs"]
+mod tests;

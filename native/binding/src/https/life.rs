@@ -129,7 +129,7 @@ async fn converse(connection: &Rc<Connection>, session: &SharedIo, rest: Option<
     };
     let io = TokioIo::new(io);
     let mut conversation = pin!(builder.serve_connection(io, Requests(Rc::clone(connection))));
-    let mut is_ending = false;
+    let (mut is_ending, mut is_over_by_headers) = (false, false);
     let ended = poll_fn(|context| {
         if !is_ending && connection.ending() == Some(Ending::Soon) {
             is_ending = true;
@@ -139,10 +139,7 @@ async fn converse(connection: &Rc<Connection>, session: &SharedIo, rest: Option<
         session.cork();
         loop {
             let poll = conversation.as_mut().poll(context);
-            let refused = connection.watch().take_refused();
-            if refused > 0 {
-                thread.counts().cut_many(Cut::StreamsMax, refused);
-            }
+            is_over_by_headers |= connection.count_refused();
             // What came together is answered together; then the library sends the answers.
             if poll.is_ready() {
                 let _ = session.poll_uncork(context);
@@ -176,7 +173,9 @@ async fn converse(connection: &Rc<Connection>, session: &SharedIo, rest: Option<
         }
         (Some(Fault::Frames(FrameFault::Control)), _) => Cut::ControlFrames,
         (Some(Fault::Frames(FrameFault::Resets)), _) => Cut::Resets,
-        (_, Err(error)) if !is_of_network(&error) => Cut::Broken,
+        (_, Err(error)) if is_of_network(&error) => return None,
+        (_, Err(_)) if is_over_by_headers => Cut::Headers,
+        (_, Err(_)) => Cut::Broken,
         _ => return None,
     };
     // Some libraries agree to use no table and go on using theirs (Go's before 1.20), which breaks the first request

@@ -1,63 +1,41 @@
 //! New connections: accepted, given a place, or refused and counted.
 //!
-//! Knows: listening sockets, limits on connections and handshakes.  Does not know: what is said on a connection.
+//! Knows: limits on connections and handshakes.  Does not know: what is said on a connection, which
+//! sockets are waited for (`doors`).
 
-use std::io::ErrorKind;
 use std::net::IpAddr;
-use std::os::fd::AsRawFd;
 use std::sync::Arc;
 
 use resolver_core::flow::{Holder, Taken, Transport};
 
 use super::connection::Connection;
+use super::doors::Accepted;
 use super::socket::Stream;
-use super::state::{ThreadLoop, LISTEN};
+use super::state::ThreadLoop;
 use crate::stream_state::StreamDrop;
 use crate::tls_counts::TlsFailure;
 use crate::tls_session::Session;
 
 /// Connections accepted from one socket in a turn.
 const ACCEPTED_PER_TURN_MAX: usize = 16;
-/// So long no connection is accepted after it failed for want of descriptors or memory.
-const ACCEPT_PAUSE_S: f64 = 0.1;
 
 impl ThreadLoop<'_> {
-    /// Accept connections from now on, or not.
-    pub(super) fn listen(&mut self, is_accepting: bool) -> std::io::Result<()> {
-        for (index, (_, socket)) in self.thread.sockets.iter().enumerate() {
-            if is_accepting {
-                self.epoll.add(socket.as_raw_fd(), LISTEN | index as u64)?;
-            } else {
-                self.epoll.remove(socket.as_raw_fd());
-            }
-        }
-        self.is_accepting = is_accepting;
-        Ok(())
-    }
-
     pub(super) fn accept_all(&mut self) {
-        let thread = self.thread;
-        for (transport, socket) in &thread.sockets {
+        for door in 0..self.doors.count() {
             for _ in 0..ACCEPTED_PER_TURN_MAX {
-                match Stream::accept(socket) {
-                    Ok((stream, address)) => self.admit(stream, address, *transport),
-                    Err(error) => match error.kind() {
-                        ErrorKind::WouldBlock => break,
-                        // The server stops, and lets nobody wait on its sockets.
-                        ErrorKind::InvalidInput => return drop(self.listen(false)),
-                        ErrorKind::Interrupted | ErrorKind::ConnectionAborted => {}
-                        // No descriptor is left, or no memory: whoever waits may still be served in a moment.
-                        _ => return self.pause_accepting(),
-                    },
+                match self.doors.accept(door, &self.epoll) {
+                    Accepted::Connection(stream, address) => {
+                        self.admit(stream, address, self.doors.transport(door));
+                    }
+                    Accepted::Nobody => break,
+                    Accepted::Gone => {}
+                    Accepted::Failed => {
+                        self.streams.count(StreamDrop::AcceptFailed);
+                        return self.doors.pause(&self.epoll, self.now);
+                    }
                 }
             }
         }
-    }
-
-    fn pause_accepting(&mut self) {
-        self.streams.count(StreamDrop::AcceptFailed);
-        let _ = self.listen(false);
-        self.accept_at = self.now + ACCEPT_PAUSE_S;
     }
 
     /// Give a new connection a place, or close it.

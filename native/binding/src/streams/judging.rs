@@ -34,7 +34,7 @@ impl ThreadLoop<'_> {
             // After the answers that are ready: nobody waits for somebody else's miss.
             self.ask_rest(policy, counts);
         }
-        self.pipelining += self.batch.groups().iter().filter(|group| group.is_pipelining()).count();
+        self.gathering.count(&self.batch);
         for number in 0..self.batch.groups().len() {
             self.keep_left(number);
         }

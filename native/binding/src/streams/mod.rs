@@ -1,5 +1,7 @@
 mod arrivals;
 mod connection;
+mod doors;
+mod gathering;
 mod judging;
 mod news;
 mod socket;

@@ -10,12 +10,14 @@ use resolver_core::flow::{client_key, Flow, Holder, Line, Memo, Place, StreamRou
 use rustls::ServerConfig;
 
 use super::connection::Connection;
+use super::doors::Doors;
+use super::gathering::Gathering;
 use super::turn::Batch;
 use crate::epoll::{Epoll, Events};
 use crate::shared::Shared;
 use crate::slab::{Handle, Slab};
 use crate::stream_asks::StreamAsk;
-use crate::stream_state::{StreamMailbox, StreamThread, Streams};
+use crate::stream_state::{StreamMailbox, Streams};
 use crate::sys::{monotonic, run_promptly, sleep_precisely};
 use crate::tls::ALPN_DOT;
 
@@ -42,7 +44,7 @@ pub(super) struct ThreadLoop<'s> {
     pub(super) shared: &'s Shared,
     pub(super) streams: &'s Streams,
     pub(super) letters: &'s StreamMailbox,
-    pub(super) thread: &'s StreamThread,
+    pub(super) doors: Doors<'s>,
     pub(super) number: u16,
     pub(super) tls: Arc<ServerConfig>,
     pub(super) epoll: Epoll,
@@ -67,11 +69,8 @@ pub(super) struct ThreadLoop<'s> {
     /// When this turn began.
     pub(super) began: f64,
     pub(super) sweep_at: f64,
-    pub(super) accept_at: f64,
-    pub(super) is_accepting: bool,
     pub(super) is_reading: bool,
-    /// Sessions of TLS that brought several queries at once, in this turn.
-    pub(super) pipelining: usize,
+    pub(super) gathering: Gathering,
     pub(super) panics: u32,
 }
 
@@ -89,7 +88,6 @@ impl<'s> ThreadLoop<'s> {
             shared,
             streams,
             letters: &thread.letters,
-            thread,
             number,
             tls: shared.tls.config(ALPN_DOT),
             epoll,
@@ -110,13 +108,12 @@ impl<'s> ThreadLoop<'s> {
             now,
             began: now,
             sweep_at: now + SWEEP_EVERY_S,
-            accept_at: now,
-            is_accepting: false,
+            doors: Doors::new(&thread.sockets, LISTEN),
             is_reading: true,
-            pipelining: 0,
+            gathering: Gathering::default(),
             panics: 0,
         };
-        worker.listen(true)?;
+        worker.doors.open(&worker.epoll, now)?;
         Ok(worker)
     }
 

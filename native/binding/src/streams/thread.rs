@@ -7,10 +7,8 @@
 //! stands in line, which goes round by clients.  A panic costs one query, and then the thread begins anew without
 //! its connections.
 
-use std::ops::Range;
 use std::panic::{catch_unwind, AssertUnwindSafe};
 use std::thread::sleep;
-use std::time::Duration;
 
 use resolver_core::flow::{client_key, Policy, Transport, STRANGER_IDLE_S};
 
@@ -32,11 +30,6 @@ use crate::tls_counts::TlsFailure;
 const ROUND_S_MAX: f64 = 0.002;
 /// Steps of handshakes in a turn; each is some 0.2 ms of work.
 const HANDSHAKES_PER_TURN_MAX: usize = 4;
-
-/// Pause after a turn in which so many sessions of TLS brought several queries each: more are on their way, and all that
-/// come meanwhile share a record, a read and a write.  Who asks one after another, and TCP alone, gain nothing.
-const GATHERING: Range<usize> = if cfg!(feature = "without-gathering") { 0..0 } else { 2..32 };
-const GATHERING_TIME: Duration = Duration::from_micros(50);
 
 /// A thread's lives, until it is told to stop.
 pub fn run(shared: &Shared, number: u16) {
@@ -81,8 +74,8 @@ impl ThreadLoop<'_> {
             if self.panics > 0 {
                 return Ended::Broken;
             }
-            if self.line.is_empty() && self.handshakes.is_empty() && GATHERING.contains(&self.pipelining) {
-                sleep(GATHERING_TIME);
+            if let Some(pause) = self.gathering.pause(self.line.is_empty() && self.handshakes.is_empty()) {
+                sleep(pause);
             }
         }
     }
@@ -92,8 +85,7 @@ impl ThreadLoop<'_> {
         if !self.line.is_empty() || !self.handshakes.is_empty() {
             return 0;
         }
-        let until = if self.is_reading && !self.is_accepting { self.accept_at } else { self.sweep_at };
-        ((until.min(self.sweep_at) - self.now) * 1000.0).ceil().clamp(0.0, 1000.0) as i32
+        ((self.doors.opens_at().min(self.sweep_at) - self.now) * 1000.0).ceil().clamp(0.0, 1000.0) as i32
     }
 
     fn turn(&mut self) {
@@ -104,7 +96,7 @@ impl ThreadLoop<'_> {
         }
         self.now = monotonic();
         self.began = self.now;
-        self.pipelining = 0;
+        self.gathering.begin();
         let letters = self.letters;
         let mut counts = letters.mailbox.counts.lock();
         let policy = self.flow().policy();
@@ -127,11 +119,11 @@ impl ThreadLoop<'_> {
         self.judge(policy, &mut counts);
         self.serve_line(policy, &mut counts);
         self.go_on_with_handshakes(policy, &mut counts);
-        if may_accept && self.is_accepting {
+        if may_accept {
             self.accept_all();
         }
-        if self.is_reading && !self.is_accepting && self.now >= self.accept_at {
-            let _ = self.listen(true);
+        if self.now >= self.doors.opens_at() {
+            let _ = self.doors.open(&self.epoll, self.now);
         }
         if self.now >= self.sweep_at {
             self.sweep();
@@ -271,7 +263,7 @@ impl ThreadLoop<'_> {
     /// Take no more queries; what is here is still answered.
     fn stop_reading(&mut self) {
         self.is_reading = false;
-        let _ = self.listen(false);
+        self.doors.close(&self.epoll);
         for handle in self.connections.handles() {
             if let Some(connection) = self.connections.get_mut(handle) {
                 connection.is_ending = true;

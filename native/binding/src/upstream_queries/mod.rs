@@ -13,7 +13,7 @@ mod reading;
 mod sending;
 mod state;
 #[cfg(test)]
-mod tests;
+pub mod tests;
 mod turns;
 
 pub use state::{LoopContext, UpstreamQueries};

@@ -133,6 +133,12 @@ impl<'s> UpstreamQueries<'s> {
         &mut self.late_answers
     }
 
+    /// How many attempts have waited for each other to leave.
+    #[cfg(test)]
+    pub fn unsent_room(&self) -> usize {
+        self.unsent.capacity()
+    }
+
     /// Makes what is sent here.
     pub fn maker(&mut self) -> &mut AttemptMaker {
         &mut self.maker

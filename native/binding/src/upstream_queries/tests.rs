@@ -32,7 +32,8 @@ use crate::upstream_queries::{LoopContext, UpstreamQueries};
 use crate::upstream_server::UpstreamServer;
 
 const POLICY: &[u8] = include_bytes!("../../../fuzz/corpus/canary.policy");
-const QUERY: &[u8] = b"\x12\x34\x01\0\0\x01\0\0\0\0\0\0\x07unknown\x07example\0\0\x01\0\x01";
+/// Of a name that the policy lets pass.
+pub const QUERY: &[u8] = b"\x12\x34\x01\0\0\x01\0\0\0\0\0\0\x07unknown\x07example\0\0\x01\0\x01";
 const NOW: f64 = 1.0;
 const NO_STREAMS: StreamBounds = StreamBounds {
     connections: ConnectionBounds { connections_max: 1, per_client_max: 1, held_octets_max: 1 },
@@ -47,9 +48,11 @@ const NO_STREAMS: StreamBounds = StreamBounds {
 const DUE: f64 = NOW + 0.42;
 
 /// A plane of one thread that is never started, and its upstream.
-struct Rig {
-    shared: Shared,
-    upstream: UdpSocket,
+pub struct Rig {
+    /// What the thread has; its listening socket is still to come.
+    pub shared: Shared,
+    /// Where its questions go.
+    pub upstream: UdpSocket,
 }
 
 impl Rig {
@@ -58,7 +61,7 @@ impl Rig {
     }
 
     /// The same for so many questions, with a socket for each.
-    fn with_room_for(events_max: usize, questions: usize) -> Rig {
+    pub fn with_room_for(events_max: usize, questions: usize) -> Rig {
         let config = FlowConfig {
             clients: Clients::new(&[(IpAddr::V4(Ipv4Addr::LOCALHOST), 8)]),
             limiter: None,

@@ -3,6 +3,8 @@
 //! Knows: `thread` is one thread, `asking` what it does for clients on streams.  Does not know: streams.
 
 mod asking;
+#[cfg(test)]
+mod asking_tests;
 mod thread;
 
 pub use thread::run;

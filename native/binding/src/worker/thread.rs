@@ -121,7 +121,7 @@ pub struct ThreadLoop<'s> {
 }
 
 impl<'s> ThreadLoop<'s> {
-    fn new(shared: &'s Shared, number: u16, life: u8) -> std::io::Result<ThreadLoop<'s>> {
+    pub(super) fn new(shared: &'s Shared, number: u16, life: u8) -> std::io::Result<ThreadLoop<'s>> {
         let mailbox = &shared.mailboxes[usize::from(number)];
         let socket = &shared.sockets[usize::from(number)];
         let epoll = Arc::new(Epoll::new()?);

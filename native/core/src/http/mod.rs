@@ -6,6 +6,7 @@
 //! quiet connection again with a new instance of that library.  Does not know: sockets, TLS, that library's insides.
 
 mod frame_cutter;
+mod frame_values;
 mod frames;
 mod freshness;
 mod head_lines;
@@ -19,5 +20,5 @@ pub use freshness::max_age_s;
 pub use head_lines::{HeadFault, HeadGuard, HEAD_LINE_OCTETS_MAX};
 pub use request::{judge, judge_body, Wanted, DNS_MESSAGE, DNS_PATH, MESSAGE_OCTETS_MIN, TARGET_OCTETS_MAX};
 pub use resting::{Hushed, Rest, Retold, NO_TABLE};
-pub use sent_frames::SentFrames;
+pub use sent_frames::{RefusedByLibrary, SentFrames};
 pub use statuses::{Refusal, ALLOWED_METHODS, STATUSES};

@@ -16,6 +16,7 @@ use super::frame_cutter::{
     GOAWAY_FRAME, HEADERS_FRAME, PING_FRAME, PUSH_PROMISE_FRAME, RESET_FRAME, SETTINGS_FRAME,
     WINDOW_UPDATE_FRAME,
 };
+use super::frame_values::{FrameValue, FrameValues, HEADER_TABLE_SIZE};
 
 /// With what a client begins (RFC 9113 §3.4).
 pub(super) const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
@@ -24,9 +25,6 @@ pub(super) const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 const WINDOW_AT_FIRST: i64 = 65_535;
 const WINDOW_MAX: i64 = 0x7FFF_FFFF;
 
-const SETTING_OCTETS: usize = 6;
-const HEADER_TABLE_SIZE: u16 = 1;
-const INCREMENT_OCTETS: usize = 4;
 /// Settings from 1 to 8 are kept; those that the library does not know it passes over itself (RFC 9113 §6.5.2).
 const SETTINGS_KEPT: usize = 9;
 
@@ -34,9 +32,7 @@ const SETTINGS_KEPT: usize = 9;
 #[derive(Clone, Default)]
 pub struct Heard {
     settings: [Option<u32>; SETTINGS_KEPT],
-    /// Octets of a setting or an increment that is not whole yet.
-    part: u64,
-    part_octets: usize,
+    values: FrameValues,
     window_added: i64,
     data_octets: i64,
     requests: u32,
@@ -63,7 +59,7 @@ impl Heard {
     /// A frame begins.
     #[inline]
     pub(super) fn begin(&mut self, head: &FrameHead) {
-        (self.part, self.part_octets) = (0, 0);
+        self.values.begin();
         match head.kind() {
             DATA_FRAME => {
                 self.data_octets += i64::from(head.octets());
@@ -86,22 +82,11 @@ impl Heard {
 
     /// More of that frame.
     #[inline]
-    pub(super) fn go_on(&mut self, head: &FrameHead, octets: &[u8]) {
-        let (whole_octets, is_setting) = match head.kind() {
-            SETTINGS_FRAME => (SETTING_OCTETS, true),
-            WINDOW_UPDATE_FRAME if head.stream() == 0 => (INCREMENT_OCTETS, false),
-            _ => return,
-        };
-        for &octet in octets {
-            self.part = self.part << 8 | u64::from(octet);
-            self.part_octets += 1;
-            if self.part_octets == whole_octets {
-                if is_setting {
-                    self.set((self.part >> 32) as u16, self.part as u32);
-                } else {
-                    self.window_added += (self.part & 0x7FFF_FFFF) as i64;
-                }
-                (self.part, self.part_octets) = (0, 0);
+    pub(super) fn go_on(&mut self, head: &FrameHead, mut octets: &[u8]) {
+        while let Some(value) = self.values.next(head, &mut octets) {
+            match value {
+                FrameValue::Setting(name, value) => self.set(name, value),
+                FrameValue::Increment(octets) => self.window_added += i64::from(octets),
             }
         }
     }
@@ -120,9 +105,7 @@ impl Heard {
 /// What a client was told on its connection.
 #[derive(Clone, Default)]
 pub struct Said {
-    /// Octets of a setting or an increment that is not whole yet.
-    part: u64,
-    part_octets: usize,
+    values: FrameValues,
     window_added: i64,
     data_octets: i64,
     ended: u32,
@@ -137,7 +120,7 @@ impl Said {
     /// A frame begins.
     #[inline]
     pub(super) fn begin(&mut self, head: &FrameHead) {
-        (self.part, self.part_octets) = (0, 0);
+        self.values.begin();
         match head.kind() {
             DATA_FRAME => {
                 self.data_octets += i64::from(head.octets());
@@ -153,22 +136,12 @@ impl Said {
 
     /// More of that frame.
     #[inline]
-    pub(super) fn go_on(&mut self, head: &FrameHead, octets: &[u8]) {
-        let (whole_octets, is_setting) = match head.kind() {
-            SETTINGS_FRAME => (SETTING_OCTETS, true),
-            WINDOW_UPDATE_FRAME if head.stream() == 0 => (INCREMENT_OCTETS, false),
-            _ => return,
-        };
-        for &octet in octets {
-            self.part = self.part << 8 | u64::from(octet);
-            self.part_octets += 1;
-            if self.part_octets == whole_octets {
-                if !is_setting {
-                    self.window_added += (self.part & 0x7FFF_FFFF) as i64;
-                } else if (self.part >> 32) as u16 == HEADER_TABLE_SIZE {
-                    self.table_octets = Some(self.part as u32);
-                }
-                (self.part, self.part_octets) = (0, 0);
+    pub(super) fn go_on(&mut self, head: &FrameHead, mut octets: &[u8]) {
+        while let Some(value) = self.values.next(head, &mut octets) {
+            match value {
+                FrameValue::Setting(HEADER_TABLE_SIZE, value) => self.table_octets = Some(value),
+                FrameValue::Setting(..) => {}
+                FrameValue::Increment(octets) => self.window_added += i64::from(octets),
             }
         }
     }

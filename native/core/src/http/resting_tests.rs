@@ -196,3 +196,16 @@ fn of_what_a_new_instance_says_only_what_is_new_is_sent() {
     retold.take(&said[..3].concat(), &mut kept);
     assert!(!retold.is_over());
 }
+
+#[test]
+fn a_client_that_changes_the_table_of_its_headers_keeps_the_library() {
+    let mut play = Play::new(4096);
+    let mut agree = |size: u32| {
+        play.client(&settings(&[(HEADER_TABLE_SIZE, size)]));
+        play.server(&frame(SETTINGS_FRAME, FLAG_ACK, 0, b""));
+        play.rest().is_some()
+    };
+    assert!(agree(4096), "it says the same again");
+    assert!(!agree(0), "our headers told it of that size, and a new instance would not tell it of another");
+    assert!(!agree(4096));
+}
