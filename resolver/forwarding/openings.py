@@ -5,9 +5,9 @@ sockets, which query waits, whether the upstream counts as down (`upstream`).
 
 Theory: a handshake costs both sides a thousand times what a query does, and an upstream that refuses, fails
 in TLS or breaks each connection gets one for every miss.  So after a few in a row there is a pause, twice as
-long each time, and then two are begun, which all who ask meanwhile join.  One alone would hold everybody where it loses a
-packet or breaks.  The pause stays short: twenty connections in a second cost nobody anything, and an upstream
-that is back answers before questions give up.
+long each time, and then two are begun, which all who ask meanwhile join.  One alone would hold everybody
+where it loses a packet or breaks.  The pause stays short: twenty connections in a second cost nobody
+anything, and an upstream that is back answers before questions give up.
 The first answer on a connection ends it.  Later ones do not: a connection that lives on says nothing of those
 that cannot be opened beside it.  `tests/vectors/openings.yaml` has the rule for both engines.
 """
