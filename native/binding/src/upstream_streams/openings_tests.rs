@@ -24,7 +24,7 @@ fn a_connection_that_lives_does_not_spare_the_upstream_others_that_come_to_nothi
     play.now += OPENING_PAUSE_S_MIN;
     // Behind it one that few wait for is begun, and with its first answer as many as ever.
     let (fresh, owner) = play.send(300);
-    assert!(fresh != alive && (301..330).all(|id| [fresh, alive].contains(&play.send(id).0)));
+    assert!(fresh != alive && (301..316).all(|id| [fresh, alive].contains(&play.send(id).0)));
     let mut other = play.accept();
     play.turn();
     other.write_all(&answer(300)).unwrap();
