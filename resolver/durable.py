@@ -217,7 +217,7 @@ def locked(path: Path, *, wait: bool = True) -> Iterator[None]:
     Raises OSError: BlockingIOError where somebody else holds it and we do not `wait`; ELOOP where `path` is a
     link, for root gives the file away, and a link could lead to any.
     """
-    descriptor = _open_lock(path)
+    descriptor = open_lock(path)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX if wait else fcntl.LOCK_EX | fcntl.LOCK_NB)
         yield
@@ -225,7 +225,7 @@ def locked(path: Path, *, wait: bool = True) -> Iterator[None]:
         os.close(descriptor)
 
 
-def _open_lock(path: Path) -> int:
+def open_lock(path: Path) -> int:
     """A descriptor of a file to lock, made when it is not there; never of what a link leads to.
 
     Raises OSError.

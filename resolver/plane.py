@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Final, NamedTuple, Protocol
 
-INTERFACE: Final = 16
+INTERFACE: Final = 17
 """Number of what the stub file says: one more with each change, here and in `native/binding/src/lib.rs`."""
 
 THREADS: Final = "dns-"
@@ -71,9 +71,11 @@ class Waiting(NamedTuple):
     asked_at: float
     transport: int
     """Its number, see `flow.peer`."""
+    name: str
+    """The one that it gave itself; empty: none."""
 
 
-WaitingFields = tuple[bytes, bytes, bytes, float, int]
+WaitingFields = tuple[bytes, bytes, bytes, float, int, str]
 """The fields of `Waiting`."""
 
 

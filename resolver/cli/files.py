@@ -24,6 +24,8 @@ NOT_ROOTS = (
 EXIT_FINE = 0
 EXIT_FINDINGS = 1
 EXIT_BAD_INPUT = 2
+EXIT_SERVES_ALREADY = 3
+"""Of `run`: another server serves with this `state_dir`."""
 EXIT_MAY_PASS = 75
 """EX_TEMPFAIL of sysexits(3): the machine is to blame, and trying again may help."""
 

@@ -24,6 +24,7 @@ from resolver.cli.files import (
     EXIT_BAD_INPUT,
     EXIT_FINE,
     EXIT_MAY_PASS,
+    EXIT_SERVES_ALREADY,
     BadInput,
     print_problems,
     read_settings,
@@ -41,6 +42,7 @@ from resolver.plane import THREADS
 from resolver.scratch import remove_left
 from resolver.server.changeover import Arrival
 from resolver.server.engine import Choice, NoSuchEngine, choose_engine
+from resolver.server.one_server import Presence, ServesAlready, be_the_one
 from resolver.server.predecessor import TakeoverFailed, find_predecessor
 from resolver.server.server import CannotStart, Server
 from resolver.server.supervised import Supervised
@@ -75,8 +77,9 @@ def run_server(config: Path | None, *, take_over: bool = False) -> int:
         return EXIT_BAD_INPUT
     remove_left()
     writer = set_up_logging(settings.log.level, settings.log.format)
+    presence: Presence | None = None
     try:
-        arrival = _arrive(settings, take_over=take_over)
+        presence, arrival = _arrive(settings, take_over=take_over)
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             if user is not None:
                 _log.info("serving as the owner of state_dir, not as root", extra={"user": user})
@@ -84,7 +87,12 @@ def run_server(config: Path | None, *, take_over: bool = False) -> int:
     except TakeoverFailed as error:
         _say(settings, "error", [error])
         return EXIT_MAY_PASS
+    except ServesAlready as error:
+        _say(settings, "error", [error])
+        return EXIT_SERVES_ALREADY
     finally:
+        if presence is not None:
+            presence.close()
         writer.close()
     if code == EXIT_BAD_INPUT:
         # What did not start may be the settings' doing, which name the path.
@@ -94,17 +102,21 @@ def run_server(config: Path | None, *, take_over: bool = False) -> int:
     return code
 
 
-def _arrive(settings: Settings, *, take_over: bool) -> Arrival:
-    """What is there before us.  Raises TakeoverFailed."""
+def _arrive(settings: Settings, *, take_over: bool) -> tuple[Presence, Arrival]:
+    """What is there before us.  Raises TakeoverFailed, ServesAlready."""
     supervisor = Supervisor(os.environ)
     handed = adopted(handed_descriptors(os.environ))
     if handed:
         _log.info("sockets were handed over", extra={"sockets": len(handed)})
-    predecessor = find_predecessor(settings.state_dir) if take_over else None
+    presence, predecessor = be_the_one(
+        settings.state_dir, lambda: find_predecessor(settings.state_dir) if take_over else None
+    )
     if take_over and predecessor is None:
         _log.info("there is nobody to take over from: no server runs with this state_dir")
     ends_with = who_ends_with(os.getpid())
-    return Arrival(handed=handed, predecessor=predecessor, supervisor=supervisor, ends_with=ends_with)
+    return presence, Arrival(
+        handed=handed, predecessor=predecessor, supervisor=supervisor, ends_with=ends_with
+    )
 
 
 async def _serve(settings: Settings, choice: Choice, writer: LogWriter, arrival: Arrival) -> int:

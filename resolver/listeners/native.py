@@ -193,9 +193,13 @@ class NativeListener:
 
     # Queries that the plane leaves to Python.
 
-    def _on_query(self, octets: bytes, address: bytes, route: NativeRoute, transport: int) -> None:
+    def _on_query(
+        self, octets: bytes, address: bytes, route: NativeRoute, transport: int, name: str = ""
+    ) -> None:
         now = self._clock.now()
         peer = self._peers[transport].get(address) or self._peer_of(address, transport)
+        if name:
+            peer = Peer(address, TRANSPORTS[transport], name=name)
         if self._is_alone:
             # What the plane's threads still read until they see the signal, they leave to us unseen.
             outcome = self._service.answer_now(octets, peer, now)
@@ -275,10 +279,12 @@ class NativeListener:
             then()
 
     def _join_waiter(self, waiting: Waiting) -> None:
-        octets, address, route, asked_at, transport = waiting
+        octets, address, route, asked_at, transport, name = waiting
         self.taken_over += 1
         try:
             peer = self._peers[transport].get(address) or self._peer_of(address, transport)
+            if name:
+                peer = Peer(address, TRANSPORTS[transport], name=name)
             outcome = self._service.answer_punted(octets, peer, asked_at, self._clock.now())
             self._dispose(outcome, peer, octets, route, asked_at)
         except Exception:

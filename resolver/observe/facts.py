@@ -32,7 +32,6 @@ REMARK_TOPICS: Final = (
     "lists",
     "policy",
     "query_records",
-    "streams",
     "upstreams",
 )
 """What a remark may be about."""

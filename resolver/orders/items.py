@@ -20,6 +20,7 @@ from resolver.orders.words import (
     is_comma_typo,
     plain_text,
     read_word,
+    unglued,
     without_blanks,
 )
 
@@ -153,6 +154,7 @@ def _words(text: str) -> list[str]:
             words += [*text[at : found.start()].split(), " ".join(found[0].split())]
             at = found.end()
     words += text[at:].split()
+    words = [piece for word in words for piece in ([word] if " " in word else unglued(word))]
     parted = ((word, _ATTACHED.fullmatch(word)) for word in words)
     return [part for word, found in parted for part in (found.groups() if found else (word,))]
 

@@ -171,6 +171,8 @@ class _Sorter:
                     self._asks.setdefault(doubted.written)
                 else:
                     self._refuse(doubted, is_asked=False)
+            elif address.reason is not None and not (address.owner and address.owner in hosts):
+                self._refuse(address, is_asked=False)
 
     def _refuse(self, address: Address, *, is_asked: bool = True) -> None:
         assert address.reason is not None

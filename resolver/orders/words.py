@@ -86,6 +86,12 @@ _INNER_DASH = re.compile(r"(?<=\w)[\u2012\u2013\u2014\u2212\ufe58\ufe63\uff0d](?
 _OPENING = "\"'`([{<«‹“”„‘’‚*•·▪‣-–—_=~"
 _CLOSING = "\"'`)]}>»›“”’‘*!?…:;,"
 _PAIRS = {")": "(", "]": "[", "}": "{", ">": "<"}
+_NO_BLANKS = "\u0e00-\u0e7f\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af"
+"""Letters of scripts whose words stand beside a name without a blank: Thai, Japanese, Chinese, Korean."""
+_NAME_IN_TEXT = re.compile(
+    rf"([^/?#\s]*?[A-Za-z0-9.-]*[A-Za-z0-9]\.([A-Za-z]{{2,24}})(?:[/?#:][!-~]*)?)(?=[{_NO_BLANKS}])"
+)
+_GLUED = re.compile(rf"[{_NO_BLANKS}]+([A-Za-z0-9][A-Za-z0-9.-]*\.[A-Za-z]+)\.?", re.ASCII)
 _DOT_SIGN = r"[\[({<]\s*(?:\.|dot|punkt|punto|point|точка|nokta)\s*[\])}>]"
 _AT_SIGN = r"[\[({<]\s*(?:@|at|ät|arroba)\s*[\])}>]"
 _DEFANGED_DOT = re.compile(_DOT_SIGN + r"|\\\.", re.IGNORECASE)
@@ -130,6 +136,20 @@ def plain_text(text: str) -> str:
     # A soft hyphen with more behind it is seen as one.
     text = _SOFT_END.sub("-", _WIDE_DOT.sub(".", text))
     return _INNER_DASH.sub("-", text.translate(_PLAIN))
+
+
+def unglued(word: str) -> list[str]:
+    """The pieces of a word of a script without blanks: a URL in it, and what follows a name in it."""
+    if word.isascii():
+        return [word]
+    pieces = []
+    for text in re.split(rf"(?<=[{_NO_BLANKS}])(?=https?://)", word):
+        rest = text
+        while (found := _NAME_IN_TEXT.match(rest)) is not None and found[2].lower() in top_level_labels():
+            pieces.append(found[1])
+            rest = rest[found.end() :]
+        pieces.append(rest)
+    return [piece for piece in pieces if piece]
 
 
 def without_blanks(text: str) -> str:
@@ -322,6 +342,13 @@ def _read_host(address: Address, host: str, *, is_sure: bool) -> Address | None:
             address, reason=Reason.INVALID, why=f"is no domain name: {error}", suggestions=suggestions
         )
     address = replace(address, owner=owner, form=form)
+    if glued := _GLUED.fullmatch(host.rstrip("。．｡")):
+        judged = _judged(address, is_sure=is_sure)
+        rest = _names(glued[1])
+        if judged is not None and rest is not None:
+            why = "has words in front of it without a blank, or is a name of two scripts"
+            return judged.doubted(why, name_to_text(rest), address.host)
+        return judged
     if "İ" in host or "i\u0307" in host:
         return _of_dotted_capital(address, host)
     return _judged(address, is_sure=is_sure)

@@ -22,7 +22,7 @@ import errno
 import logging
 import socket
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from typing import Final, NamedTuple
 
 from resolver.clock import Clock
@@ -40,7 +40,6 @@ from resolver.listeners.tls_connection import TlsSide
 from resolver.listeners.turns import Turns
 from resolver.listeners.udp import UdpListener
 from resolver.server.engine import NATIVE, PYTHON
-from resolver.server.engines import KEY_OF, listened_on, pythons_streams
 from resolver.server.native import SERVED_STREAMS, NativeEngine
 
 PORT_ATTEMPTS_MAX: Final = 20
@@ -63,6 +62,9 @@ MAY_PASS: Final = (errno.EADDRINUSE, errno.EADDRNOTAVAIL, *SHORTAGES)
 
 _log = logging.getLogger(__name__)
 
+
+KEY_OF: Final = {Transport.TCP: "dns", Transport.TLS: "tls", Transport.HTTPS: "https"}
+"""Under which key of `listen` the addresses of streams stand."""
 
 TRANSPORT_OF: Final = {key: transport for transport, key in KEY_OF.items()}
 """What the streams of each key of `listen` speak."""
@@ -114,7 +116,6 @@ class Endpoints:
         """Called when addresses are served that could not be at the start."""
         self._served_at: dict[Wanted, SocketAddress] = {}
         self._wanted = [Wanted(key, endpoint) for key, _, endpoint in settings.listen.served()]
-        self._pythons_streams = pythons_streams(settings)
         self._tls = tls
         self._http = http
         self._inheritance = inheritance
@@ -228,13 +229,6 @@ class Endpoints:
         return Counter((transport, engine) for transport, engine, _ in found)
 
     @property
-    def pythons(self) -> dict[str, Sequence[str]]:
-        """Streams that are Python's although the native plane runs -> the settings that make them so."""
-        if self._native is None:
-            return {}
-        return listened_on(self._pythons_streams, (wanted.key for wanted in self._wanted))
-
-    @property
     def tcp_octets(self) -> int:
         """Octets that their connections hold."""
         native = 0 if self._native is None else self._native.connections()[1]
@@ -324,9 +318,7 @@ class Endpoints:
         return listening
 
     def _is_planes(self, transport: Transport) -> bool:
-        return (
-            self._plane is not None and transport in SERVED_STREAMS and transport not in self._pythons_streams
-        )
+        return self._plane is not None and transport in SERVED_STREAMS
 
     def _bind_streams(self, key: str, address: SocketAddress) -> list[socket.socket]:
         """A socket, or one for each of the native plane's threads with streams.  Raises OSError."""

@@ -14,8 +14,9 @@ import logging
 import os
 import socket
 from collections import Counter
-from collections.abc import Callable, Sequence
-from typing import Final
+from collections.abc import Callable, Iterable, Sequence
+from ipaddress import IPv4Network, IPv6Network
+from typing import Any, Final
 
 from resolver.cache import NativeCache
 from resolver.certificates.outcomes import SessionLabels
@@ -100,7 +101,7 @@ class NativeEngine:
         structured = make_structured_errors(settings)
         self._core: Core = module.Core(
             self.cache.core,
-            allow=[(net.network_address.packed, net.prefixlen) for net in settings.clients.allow],
+            allow=_fields_of(settings.clients.allow),
             rate_limit_qps=settings.clients.rate_limit_qps,
             records=[
                 (name, [address.packed for address in found]) for name, found in settings.records.items()
@@ -116,10 +117,8 @@ class NativeEngine:
             structured_errors=None if structured is None else structured.fields,
             resinfo=make_resinfo(settings),
             nsid=make_nsid(settings),
-            proxies=[(net.network_address.packed, net.prefixlen) for net in settings.listen.proxy_protocol],
-            names_in_path=settings.client_names.in_path,
-            names_below=make_client_names(settings).below,
             blocks_relay=settings.special_names.browser_relay == "block",
+            **_who_asks(settings),
         )
         self._upstreams = settings.upstreams
         workers = workers_of(settings)
@@ -446,6 +445,20 @@ def is_drop(name: str) -> bool:
     return name in ("ring_full", "late_full", "proxy_head", "pulse", "send_failed") or name.startswith(
         ("receive_", "tcp_", "tls_", "https_")
     )
+
+
+def _who_asks(settings: Settings) -> dict[str, Any]:
+    """What says it beside the address that is connected."""
+    return {
+        "proxies": _fields_of(settings.listen.proxy_protocol),
+        "trusted_proxies": _fields_of(settings.http.trusted_proxies),
+        "names_in_path": settings.client_names.in_path,
+        "names_below": make_client_names(settings).below,
+    }
+
+
+def _fields_of(networks: Iterable[IPv4Network | IPv6Network]) -> list[tuple[bytes, int]]:
+    return [(network.network_address.packed, network.prefixlen) for network in networks]
 
 
 def workers_of(settings: Settings) -> int:

@@ -13,7 +13,6 @@ from resolver.api.desk import Listening
 from resolver.listeners.address import SocketAddress
 from resolver.plurals import counted
 from resolver.server.endpoints import show_address
-from resolver.server.engines import shown
 
 
 def listening_of(
@@ -29,10 +28,8 @@ def listening_of(
     )
 
 
-def ready_line(
-    listening: Listening, counts: Mapping[str, Any], engine: str, pythons: Mapping[str, Sequence[str]]
-) -> str:
-    """One line; `counts`: those of the policy in force; `pythons`: see `Endpoints.pythons`."""
+def ready_line(listening: Listening, counts: Mapping[str, Any], engine: str) -> str:
+    """One line; `counts`: those of the policy in force."""
     parts = ["dns " + " ".join(listening.dns)]
     parts += [f"{key} {address}" for key in ("tls", "https") for address in getattr(listening, key)]
     if listening.http is not None:
@@ -41,14 +38,11 @@ def ready_line(
     parts.append(counted(counts["domains"], "domain"))
     if counts["list_names"]:
         parts.append(counted(counts["list_names"], "list name"))
-    parts.append(f"engine {engine}" + (f" but Python for {shown(pythons)}" if pythons else ""))
+    parts.append(f"engine {engine}")
     return "ready: " + ", ".join(parts)
 
 
-def ready_fields(
-    listening: Listening, counts: Mapping[str, Any], engine: str, pythons: Mapping[str, Sequence[str]]
-) -> dict[str, object]:
+def ready_fields(listening: Listening, counts: Mapping[str, Any], engine: str) -> dict[str, object]:
     """The same for programs."""
     names = ("exchanges", "domains", "list_names")
-    told = {**asdict(listening), **{name: counts[name] for name in names}, "engine": engine}
-    return {**told, "pythons_streams": {label: list(settings) for label, settings in pythons.items()}}
+    return {**asdict(listening), **{name: counts[name] for name in names}, "engine": engine}

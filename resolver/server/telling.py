@@ -32,7 +32,6 @@ from resolver.server.audit_log import Run
 from resolver.server.beside import Beside
 from resolver.server.encryption import Encryption
 from resolver.server.endpoints import Endpoints
-from resolver.server.engines import remark_on_streams
 from resolver.server.facts import (
     cache_facts,
     count_expiring,
@@ -104,14 +103,12 @@ class Telling:
     def describe(self) -> str:
         """Where it serves, and what; once it is ready."""
         assert self._policy is not None
-        counts, pythons = self._policy.everybody.counts, self._endpoints.pythons
-        return ready_line(self.listening(), counts, self.engine, pythons)
+        return ready_line(self.listening(), self._policy.everybody.counts, self.engine)
 
     def description(self) -> dict[str, object]:
         """What `describe` says, for programs."""
         assert self._policy is not None
-        counts, pythons = self._policy.everybody.counts, self._endpoints.pythons
-        return ready_fields(self.listening(), counts, self.engine, pythons)
+        return ready_fields(self.listening(), self._policy.everybody.counts, self.engine)
 
     @property
     def _forwarder(self) -> Forwarder | None:
@@ -130,7 +127,6 @@ class Telling:
         """What a person should know although the server is ready; empty texts: nothing."""
         return {
             "listen": self._endpoints.remark,
-            "streams": remark_on_streams(self._endpoints.pythons),
             "certificates": self._encryption.remark,
             "http": "; ".join(filter(None, (self._http.remark, self._http_side.tls.remark))),
             "filtering": self._publisher.pausing.remark()

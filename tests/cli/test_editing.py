@@ -61,7 +61,7 @@ def test_diff_says_what_opens_and_what_each_order_gains_and_loses(desk: Desk, tm
     assert shown["by_order"][0]["lost"] == {"lists": ["ads"], "domains": ["acme.test"]}
     assert shown["opened"]["domains"] == {"count": 1, "names": ["'acme.test'"]}
     markdown = desk.run("diff", desk.blocklist, other, "--markdown").stdout
-    assert "blocked now are not blocked after this" in markdown
+    assert "blocked now is not blocked after this" in markdown
 
 
 def test_history_shows_a_date_that_came(desk: Desk) -> None:

@@ -18,6 +18,7 @@ from resolver.blocklist.downloads import downloaded_lists
 from resolver.blocklist.reader import read_blocklist
 from resolver.cli.app import app
 from resolver.cli.lists import show_age
+from resolver.fetching.outcome import Result
 from resolver.fetching.store import ListStore, Notes
 from tests.support.list_server import WebServer, ca_pem, ok, web_server
 
@@ -125,6 +126,18 @@ def test_a_copy_that_grows_old_is_overdue(tmp_path: Path) -> None:
     site = Site(tmp_path)
     site.note(succeeded_at=time.time() - 10 * 86_400)
     assert "overdue" in site.state_of()["problem"]
+
+
+def test_a_zone_that_has_expired_is_said_to_serve_on(tmp_path: Path) -> None:
+    site = Site(tmp_path)
+    site.note(
+        succeeded_at=time.time() - 7_200, soa_expire_s=3_600, result=Result.CONNECT, problem="no answer"
+    )
+    assert site.state_of()["problem"].startswith("connect: no answer; older than its authority wants it")
+    site.note(
+        succeeded_at=time.time() - 7_200, soa_expire_s=86_400, result=Result.CONNECT, problem="no answer"
+    )
+    assert site.state_of()["problem"] == "connect: no answer"
 
 
 def test_a_copy_from_another_source_is_told(tmp_path: Path) -> None:

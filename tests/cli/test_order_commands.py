@@ -437,3 +437,17 @@ def test_explain_takes_a_name_or_a_file(desk: Desk) -> None:
     assert desk.run("explain").exit_code == 2
     assert desk.run("explain", "acme.example", "-f", "-").exit_code == 2
     assert desk.run("explain", "-f", desk.folder / "gone.txt").exit_code == 2
+
+
+def test_find_shows_names_beyond_ascii_in_both_spellings(desk: Desk) -> None:
+    desk.blocklist.write_text(POLICY.replace("[idle.example]", "[münze.example]"))
+    assert "domain xn--mnze-0ra.example (münze.example)" in desk.run("find", "münze.example").output
+
+
+def test_show_says_which_lists_are_in_shadow(desk: Desk) -> None:
+    (desk.folder / "a.txt").write_text("x.example\n")
+    desk.blocklist.write_text(
+        POLICY + "lists:\n- {name: loud, path: a.txt, order: house}\n"
+        "- {name: quiet, path: a.txt, order: house, mode: shadow}\n"
+    )
+    assert "loud, quiet (in shadow)" in desk.run("order", "show", "house").output

@@ -279,7 +279,7 @@ def test_the_next_primary_is_asked_where_one_fails(place: Place) -> None:
     async def story() -> Outcome:
         async with (
             zone_server(Script(7, whole(7, "x.example"))) as good,
-            zone_server(Script(7, rcode=5)) as bad,
+            zone_server(Script(7, whole(7, "x.example"), rcode=5)) as bad,
         ):
             return await place.fetch(bad.port, good.port)
 

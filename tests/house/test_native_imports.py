@@ -37,7 +37,8 @@ LEVELS: dict[str, dict[str, int]] = {
         "sys": 0,
         "timers": 0,
         "tls_counts": 0,
-        "tls_session": 0,
+        "server_names": 0,
+        "tls_session": 1,
         "epoll": 1,
         "guard": 1,
         "tls": 1,
@@ -102,7 +103,7 @@ _NOT_CODE = re.compile(
 _TEST_ITEM = re.compile(
     r"#\[cfg\(test\)\]\s*(?:#\[[^\]]*\]\s*)*(?:pub(?:\([a-z]+\))?\s+)?mod\s+(\w+)\s*([;{])"
 )
-_TEST_FILE = re.compile(r'#\[cfg\(test\)\]\s*(?:#\[path = "(\w+)\.rs"\]\s*)?mod\s+(\w+);')
+_TEST_FILE = re.compile(r'#\[cfg\(test\)\]\s*(?:#\[path = "(\w+)\.rs"\]\s*)?(?:pub\s+)?mod\s+(\w+);')
 _INLINE_MODULE = re.compile(r"^mod\s+(\w+)\s*\{", re.MULTILINE)
 _USE = re.compile(r"\buse\s+([^;]+);")
 _PATH = re.compile(r"\b(?:crate|super)(?:::\w+)+")

@@ -191,14 +191,14 @@ def test_more_events_than_a_turn_takes_are_worked_off_in_the_next_ones(rig: Rig)
 
 
 def waiter(name: str, route: bytes, message_id: int, asked_at: float) -> WaitingFields:
-    return query(name, message_id), CLIENT, route, asked_at, Transport.UDP
+    return query(name, message_id), CLIENT, route, asked_at, Transport.UDP, ""
 
 
 def test_all_who_wait_get_the_answer_to_a_question_that_came_late(rig: Rig) -> None:
     sent = rig.first_attempt("www.example.org")
     asked_at = rig.clock.now() - 0.4
     asked = query("www.example.org")[2:].replace(b"www", b"WWW")
-    waiters = [(n.to_bytes(2, "big") + asked, CLIENT, b"r%d" % n, asked_at, 0) for n in range(3)]
+    waiters = [(n.to_bytes(2, "big") + asked, CLIENT, b"r%d" % n, asked_at, 0, "") for n in range(3)]
     rig.hands_over(sent, waiters, ticket=77)
     assert rig.service.waiting == 3
     assert rig.forwarder.coalesced == 0, "the plane counted them when they joined"

@@ -16,6 +16,7 @@ from statistics import median
 
 import pytest
 
+from resolver.cli.files import EXIT_SERVES_ALREADY
 from tests.loopback.process import poll
 from tests.loopback.restarts import CountingUpstream, Generation, Restart, Run, loaded
 from tests.loopback.server import Server
@@ -176,6 +177,29 @@ def test_sigusr2_starts_the_next_process_and_the_old_one_ends(tmp_path: Path, se
             assert here.server.ask("blocked.example.net").rcode() == 3
         finally:
             os.kill(pid, signal.SIGTERM)
+
+
+def test_what_a_plain_supervisor_starts_beside_a_server_does_not_serve(
+    tmp_path: Path, serving_engine: str
+) -> None:
+    """runit and s6 start a service again when its process ends, be there another in its place by now."""
+    with CountingUpstream() as upstream, place(tmp_path, upstream) as here:
+        old = here.living[0]
+        old.send(signal.SIGUSR2)
+        assert old.wait_for_end(30.0) == 0
+        [heir] = _pids_of(here.server.settings_path)
+        # As its run script is without --take-over.
+        beside = Generation(here.server, 2)
+        beside.start(cwd=None)
+        assert beside.wait_for_end(30.0) == EXIT_SERVES_ALREADY
+        assert "serves with" in beside.stderr() and "`run --take-over`" in beside.stderr()
+        assert _pids_of(here.server.settings_path) == [heir]
+        # And with it: the supervisor has its service again.
+        supervised = here.start("--take-over")
+        poll(
+            lambda: _pids_of(here.server.settings_path) == [supervised.pid], timeout_s=30.0, what="one server"
+        )
+        assert here.server.ask("blocked.example.net").rcode() == 3
 
 
 def test_a_restart_by_stop_and_start_takes_the_cache_up(tmp_path: Path, serving_engine: str) -> None:

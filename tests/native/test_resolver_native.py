@@ -231,7 +231,7 @@ def test_an_answer_leaves_from_the_address_that_was_asked(
     # The client is connected: it hears nobody else.
     assert rcode(play.ask(query("www.ads.example"))) == 3
     play.client.send(query("unknown.example", 7))
-    _, _, packed, route, transport = play.event("query")
+    _, _, packed, route, transport, _ = play.event("query")
     assert transport == Transport.UDP
     assert packed == socket.inet_pton(play.client.family, play.client.getsockname()[0])
     assert play.plane.send(route, reply(query("unknown.example", 7)))
@@ -242,8 +242,8 @@ def test_a_query_python_must_answer_comes_with_the_way_back(start: Callable[...,
     play = start()  # No upstream is published.
     octets = query("punted.example")
     play.client.send(octets)
-    word, heard, address, route, transport = play.event("query")
-    assert (word, heard, address, transport) == ("query", octets, CLIENT, Transport.UDP)
+    word, heard, address, route, transport, name = play.event("query")
+    assert (word, heard, address, transport, name) == ("query", octets, CLIENT, Transport.UDP, "")
     assert play.plane.send(route, b"whatever Python says")
     assert play.client.recv(4096) == b"whatever Python says"
     play.ask(query("www.ads.example"))
@@ -463,7 +463,7 @@ def test_what_python_asks_too_is_pythons_whatever_comes_of_it(start: Callable[..
     question = (name_from_text("both.example"), A, False, False)
     play.client.send(query("both.example", 1))
     asked, peer = play.upstream.recvfrom(4096)
-    [(octets, address, route, _, transport)] = play.plane.claim(question)
+    [(octets, address, route, _, transport, _)] = play.plane.claim(question)
     assert (octets[:2], address, transport) == (b"\0\1", CLIENT, Transport.UDP)
     assert (play.core.in_flight, play.core.waiting) == (0, 0)
     assert play.plane.send(route, b"said Python")
@@ -912,7 +912,7 @@ def test_the_core_hands_over_what_is_overdue_or_odd(image: Path) -> None:
         steps.overdue(attempt, 1.4)
     handover = steps.overdue(attempt, 1.5)
     assert handover[8:11] == (attempt, None, "timeout")
-    assert handover[12] == [(octets, CLIENT, 11, 1.0, Transport.UDP)]
+    assert handover[12] == [(octets, CLIENT, 11, 1.0, Transport.UDP, "")]
     assert steps.ask(octets, CLIENT, 1.6, 12) == ("punt",)
     steps.close_ticket(attempt)
     _, attempt, _, message = steps.ask(octets, CLIENT, 1.6, 12)

@@ -168,8 +168,8 @@ def test_what_python_must_answer_comes_with_the_way_back(
     client = play.connect(transport)
     octets = query("punted.example")
     client.sendall(framed(octets))
-    word, heard, address, route, number = play.event("query")
-    assert (word, heard, address, number) == ("query", octets, b"\x7f\0\0\1", transport)
+    word, heard, address, route, number, name = play.event("query")
+    assert (word, heard, address, number, name) == ("query", octets, b"\x7f\0\0\1", transport, "")
     assert play.plane.send(route, b"whatever Python says")
     assert read(client) == b"whatever Python says"
     # Python may be mistaken: nobody else gets it.

@@ -122,3 +122,26 @@ def test_a_new_entry_without_a_name_is_named_as_people_read_it() -> None:
     found = import_text("1   —   крипто-обмен.example\n")
     (new,) = found.proposal.new
     assert new.name == "крипто-обмен.example" and new.id.isascii()
+
+
+def test_names_in_scripts_without_blanks_are_found() -> None:
+    found = import_text(
+        "访问www.yi2.example及yi3.example等网站，请访问https://yi4.example/app等；사이트 yi5.example에서\n"
+    )
+    suggested = {one.written: one.suggestions[0] for one in found.proposal.not_taken}
+    assert suggested == {
+        "访问www.yi2.example": "www.yi2.example",
+        "及yi3.example": "yi3.example",
+        "https://yi4.example/app等": "yi4.example",
+        "yi5.example": "yi5.example",
+    }
+    found = import_text("1. 乙   交易所.example, btc交易.example\n")
+    assert list(found.new.values()) == [["交易所.example", "btc交易.example"]]
+
+
+def test_nothing_of_a_column_for_others_is_lost() -> None:
+    found = import_text(
+        "Entidad;Dominio;Observaciones\nDos;two.example;info@two.example y https://t.me/two\n", name="x.csv"
+    )
+    assert list(found.new.values()) == [["two.example"]]
+    assert found.not_taken == {"info@two.example": "mail_address", "https://t.me/two": "shared_platform"}

@@ -18,7 +18,7 @@ import uvloop
 from resolver.server.server import Server
 from resolver.wire.encode import encode_query
 from resolver.wire.names import name_from_text
-from tests.server.test_server import make_server
+from tests.support.served import make_server
 
 pytestmark = [pytest.mark.loopback, pytest.mark.slow]
 

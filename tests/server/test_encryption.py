@@ -21,11 +21,10 @@ from resolver.server.encryption import Encryption
 from resolver.server.server import CannotStart, Server
 from resolver.wire.encode import encode_query
 from resolver.wire.names import name_from_text
-from tests.server.test_server import impatient, make_server, play, taken, until
+from tests.support.served import make_server, play, taken, until
 
 pytestmark = pytest.mark.loopback
 
-__all__ = ["impatient"]
 
 PAIR = {"certificate": "dns.pem", "key": "dns.key"}
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from resolver.server.endpoints import CannotListen
-from tests.server.test_server import make_server, play
+from tests.support.served import make_server, play
 
 
 def test_what_cannot_start_keeps_nothing_else_from_starting_and_is_remarked_on(

@@ -26,8 +26,8 @@ from resolver.server.native import is_drop
 from resolver.server.server import CannotStart, Server
 from resolver.wire.encode import encode_query
 from resolver.wire.names import name_from_text
-from tests.server.test_server import ask
 from tests.support import fake_native
+from tests.support.served import ask
 
 pytestmark = pytest.mark.loopback
 

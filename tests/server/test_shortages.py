@@ -10,7 +10,7 @@ import pytest
 from resolver.server import endpoints
 from resolver.server.endpoints import SHORTAGES
 from resolver.server.refusal import CannotStart
-from tests.server.test_server import make_server, play
+from tests.support.served import make_server, play
 
 
 @pytest.mark.slow

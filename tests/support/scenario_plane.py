@@ -364,11 +364,11 @@ def _route(token: int) -> bytes:
 
 
 def _routed(
-    waiters: list[tuple[bytes, bytes, int, float, int]],
+    waiters: list[tuple[bytes, bytes, int, float, int, str]],
 ) -> list[WaitingFields]:
     return [
-        (octets, address, _route(token), asked_at, transport)
-        for octets, address, token, asked_at, transport in waiters
+        (octets, address, _route(token), asked_at, transport, name)
+        for octets, address, token, asked_at, transport, name in waiters
     ]
 
 

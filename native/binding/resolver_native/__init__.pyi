@@ -81,8 +81,8 @@ qname)."""
 _Entry: TypeAlias = tuple[_Response | None, float, float, float, float, tuple[int, str] | None]
 """Response, stored_at, expires_at, stale_until, failed_until, failure (its Extended DNS Error)."""
 
-_Waiter: TypeAlias = tuple[bytes, bytes, bytes, float, int]
-"""A client that waits: its query, its address, the route to it, when it asked, its transport's number."""
+_Waiter: TypeAlias = tuple[bytes, bytes, bytes, float, int, str]
+"""A client that waits: its query, its address, the route to it, when it asked, its transport's number, its name."""
 
 _Unreached: TypeAlias = Literal[
     "network",
@@ -121,7 +121,7 @@ nothing will come, and the upstream may be well.
 `hand_over_all`."""
 
 _Event: TypeAlias = (
-    tuple[Literal["query"], bytes, bytes, bytes, int]
+    tuple[Literal["query"], bytes, bytes, bytes, int, str]
     | tuple[Literal["handover"], _Handover]
     | tuple[Literal["late"], int, bytes]
     | tuple[Literal["broken"], int, Literal["abandoned"] | _Unreached, int | None]
@@ -130,7 +130,7 @@ _Event: TypeAlias = (
     | tuple[Literal["stream_down"], int]
     | tuple[Literal["stream_up"], int]
 )
-"""A query to answer (octets, address, route, number of the transport); an attempt to go on with; a datagram
+"""A query to answer (octets, address, route, number of the transport, the client's name); an attempt to go on with; a datagram
 for an attempt handed over (ticket, octets); the socket of one broke, or its thread ended: nothing will come,
 but its ticket is still to be closed; nobody reads a worker's sockets for now; somebody does again; the same
 of a thread with streams."""
@@ -229,6 +229,7 @@ class Core:
         nsid: bytes = ...,
         blocks_relay: bool = False,
         proxies: Sequence[tuple[bytes, int]] = ...,
+        trusted_proxies: Sequence[tuple[bytes, int]] = ...,
         names_in_path: bool = False,
         names_below: str = "",
     ) -> Core:
@@ -246,8 +247,9 @@ class Core:
         record at resolver.arpa; empty: there is none.  `nsid`: the name of this server, for clients that ask
         for it, at most 64 octets; empty: it is not told.  Raises ValueError for an address of another
         length, for a secret of under 16 octets, and for a longer `nsid`.  `blocks_relay`: the names by which
-        browsers find a relay do not exist.  `proxies`: networks whose datagrams must begin with a head of the
-        PROXY protocol, version 2.  `names_in_path`, `names_below`: where clients over HTTPS and TLS may name
+        browsers find a relay do not exist.  `proxies`: networks whose datagrams and connections must begin with a
+        head of the PROXY protocol, version 2.  `trusted_proxies`: those whose `Forwarded` and `X-Forwarded-For`
+        are believed over HTTPS.  `names_in_path`, `names_below`: where clients over HTTPS and TLS may name
         themselves: in the path, before this suffix of the server name.
         """
 

@@ -208,7 +208,8 @@ pub fn route_field<'py>(py: Python<'py>, route: &Route) -> PyResult<Bound<'py, P
 fn waiter_fields<'py>(py: Python<'py>, waiter: &Waiter, field: RouteField) -> PyResult<Bound<'py, PyAny>> {
     let route = field(py, &waiter.route)?;
     let (octets, address) = (PyBytes::new(py, &waiter.octets), packed(py, waiter.peer.address));
-    Ok((octets, address, route, waiter.asked_at, waiter.peer.transport as u8).into_pyobject(py)?.into_any())
+    let (transport, name) = (waiter.peer.transport as u8, waiter.peer.name.unwrap_or_default());
+    Ok((octets, address, route, waiter.asked_at, transport, name).into_pyobject(py)?.into_any())
 }
 
 /// All waiters' fields.

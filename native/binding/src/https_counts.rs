@@ -25,12 +25,21 @@ pub enum Cut {
     StreamsMax,
     /// The rest of a request does not come, or its answer is not taken.
     Stalled,
+    /// What a trusted proxy says of its client cannot be read, or says two things.
+    Forwarded,
 }
 
 impl Cut {
     /// All of them, in the order of their numbers.
-    pub const ALL: [Cut; 6] =
-        [Cut::Broken, Cut::Headers, Cut::ControlFrames, Cut::Resets, Cut::StreamsMax, Cut::Stalled];
+    pub const ALL: [Cut; 7] = [
+        Cut::Broken,
+        Cut::Headers,
+        Cut::ControlFrames,
+        Cut::Resets,
+        Cut::StreamsMax,
+        Cut::Stalled,
+        Cut::Forwarded,
+    ];
 
     /// The metric label.
     pub fn label(self) -> &'static str {
@@ -41,6 +50,7 @@ impl Cut {
             "https_resets",
             "https_streams_max",
             "https_stalled",
+            "https_forwarded",
         ][self as usize]
     }
 }

@@ -14,8 +14,8 @@ use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict, PyList};
 use resolver_core::flow::{
-    AuditSecret, ClientNames, Clients, Entered, Flow, FlowConfig, HitId, Outcome, Proxies, RateLimiter,
-    Source, UpstreamView, SECRET_OCTETS_MIN,
+    AuditSecret, ClientNames, Clients, Entered, Flow, FlowConfig, HitId, Networks, Outcome, Proxies,
+    RateLimiter, Source, UpstreamView, SECRET_OCTETS_MIN,
 };
 use resolver_core::local::LocalNames;
 use resolver_core::policy::{Image, PolicyTable};
@@ -67,7 +67,7 @@ impl Core {
     #[pyo3(signature = (cache, *, allow, rate_limit_qps, records, tcp_idle_s, in_flight_max, waiters_max,
                         waiting_max, query_records="none", record_details=false, record_octets=1_048_576,
                         rotate_addresses=true, audit_secret=None, structured_errors=None, resinfo=Vec::new(),
-                        nsid=Vec::new(), blocks_relay=false, proxies=Vec::new(),
+                        nsid=Vec::new(), blocks_relay=false, proxies=Vec::new(), trusted_proxies=Vec::new(),
                         names_in_path=false, names_below=""))]
     #[allow(clippy::too_many_arguments)] // Each is a setting of its own, given by name.
     fn new(
@@ -89,6 +89,7 @@ impl Core {
         nsid: Vec<u8>,
         blocks_relay: bool,
         proxies: Vec<Network>,
+        trusted_proxies: Vec<Network>,
         names_in_path: bool,
         names_below: &str,
     ) -> PyResult<Core> {
@@ -114,6 +115,9 @@ impl Core {
             nsid,
             client_names: ClientNames::new(names_in_path, names_below),
             proxies: Proxies::new(&proxies.iter().map(network).collect::<PyResult<Vec<_>>>()?),
+            trusted_proxies: Networks::new(
+                &trusted_proxies.iter().map(network).collect::<PyResult<Vec<_>>>()?,
+            ),
             in_flight_max,
             waiters_max,
             waiting_max,

@@ -132,7 +132,8 @@ impl Plane {
             source_ports: Arc::new(SourcePorts::new(usable_ports, sockets_max)),
             memo_octets: memo_octets / udp_threads,
             streams: Streams::new(streams, bounds),
-            tls: TlsServer::new().map_err(PyOSError::new_err)?,
+            tls: TlsServer::new(shared_flow.flow.client_names().has_server_names())
+                .map_err(PyOSError::new_err)?,
             tls_counts: TlsCounts::default(),
             https_counts: HttpsCounts::default(),
             shared_flow: Arc::clone(&shared_flow),
@@ -246,6 +247,7 @@ impl Plane {
                     packed(py, peer.address),
                     route_field(py, &route)?,
                     peer.transport as u8,
+                    peer.name.unwrap_or_default(),
                 ))?,
                 Event::Handover(handover) => {
                     events.append(("handover", handover_fields(py, &handover, route_field)?))?;

@@ -10,8 +10,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use parking_lot::Mutex;
 use resolver_core::flow::{
-    ConnectionBounds, ConnectionLimits, HandshakeLimits, Holder, Limit, StreamRoute, TooManyHandshakes,
-    Transport,
+    ConnectionBounds, ConnectionLimits, HandshakeLimits, Holder, Limit, Nobodies, StreamRoute,
+    TooManyHandshakes, Transport,
 };
 
 use crate::counters::add;
@@ -204,6 +204,8 @@ pub struct Streams {
     pub limits: ConnectionLimits,
     /// Sessions of all of them.
     pub handshakes: HandshakeLimits,
+    /// Whose the connections of proxies are that have not said it.
+    pub nobodies: Nobodies,
     /// How much of everything there is.
     pub bounds: StreamBounds,
     limit_counts: [AtomicU64; Limit::ALL.len()],
@@ -217,6 +219,7 @@ impl Streams {
             threads,
             limits: ConnectionLimits::new(bounds.connections),
             handshakes: HandshakeLimits::new(bounds.handshakes_per_s_max, bounds.handshakes_per_client_max),
+            nobodies: Nobodies::default(),
             bounds,
             limit_counts: Default::default(),
             drop_counts: Default::default(),

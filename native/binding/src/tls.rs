@@ -20,6 +20,8 @@ use rustls::server::{
 use rustls::sign::CertifiedKey;
 use rustls::{version, InconsistentKeys};
 
+use crate::server_names;
+
 /// Pairs of certificate and key that one server can have; `config/listen_settings.py` has the same number.
 pub const PAIRS_MAX: usize = 64;
 
@@ -38,7 +40,9 @@ pub struct TlsServer {
 
 impl TlsServer {
     /// Without certificates yet: until they are set every handshake fails.  Fails without random octets.
-    pub fn new() -> Result<TlsServer, String> {
+    ///
+    /// `keeps_names`: whether sessions learn the server name that their client asked for (`server_names`).
+    pub fn new(keeps_names: bool) -> Result<TlsServer, String> {
         let provider = CryptoProvider {
             cipher_suites: vec![
                 suites::TLS13_AES_128_GCM_SHA256,
@@ -63,7 +67,7 @@ impl TlsServer {
         };
         Ok(TlsServer {
             provider: Arc::new(provider),
-            certificates: Arc::default(),
+            certificates: Arc::new(Certificates { set: ArcSwap::default(), keeps_names }),
             // Keys of six hours; what was given out under the last one is taken for six more.
             ticketer: Ticketer::new().map_err(|error| error.to_string())?,
         })
@@ -136,9 +140,9 @@ fn is_encrypted(pem: &[u8]) -> bool {
 }
 
 /// Whose reference is swapped.
-#[derive(Default)]
 struct Certificates {
     set: ArcSwap<CertificateSet>,
+    keeps_names: bool,
 }
 
 impl fmt::Debug for Certificates {
@@ -149,6 +153,9 @@ impl fmt::Debug for Certificates {
 
 impl ResolvesServerCert for Certificates {
     fn resolve(&self, hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
+        if self.keeps_names {
+            server_names::see(hello.server_name());
+        }
         let set = self.set.load();
         let can_use =
             |certified: &&Arc<CertifiedKey>| certified.key.choose_scheme(hello.signature_schemes()).is_some();

@@ -10,6 +10,8 @@ use rustls::server::UnbufferedServerConnection;
 use rustls::unbuffered::{ConnectionState, EncodeError, EncryptError, UnbufferedStatus};
 use rustls::{CommonState, Error, ServerConfig};
 
+use crate::server_names;
+
 /// Octets that may wait before a session is there: the longest handshake message (65,535) in records, and one more.
 const HANDSHAKE_OCTETS_MAX: usize = 96 << 10;
 
@@ -24,6 +26,8 @@ pub struct Session {
     part: Vec<u8>,
     has_failed: bool,
     has_closed: bool,
+    /// The server name that the client asked for, up to whoever takes it; none where nobody wants it.
+    pub server_name: Option<Box<str>>,
     /// Whether a hello was answered.
     pub has_cost: bool,
     /// Whether the client's close_notify came: it says no more, but may still read.
@@ -39,9 +43,15 @@ impl Session {
             part: Vec::new(),
             has_failed: false,
             has_closed: false,
+            server_name: None,
             has_cost: false,
             has_client_closed: false,
         })
+    }
+
+    /// So much was read of the client before; the rest of the record is still to come.
+    pub fn begin_with(&mut self, octets: Vec<u8>) {
+        self.part = octets;
     }
 
     /// Whether the handshake is done.
@@ -71,6 +81,7 @@ impl Session {
         if self.has_failed {
             return Ok(());
         }
+        let was_handshaking = !self.is_established();
         let read = if self.part.is_empty() {
             let (used, result) = self.process_or_alert(sent, plain, sealed);
             self.part.extend_from_slice(&sent[used..]);
@@ -85,6 +96,9 @@ impl Session {
             }
             result
         };
+        if was_handshaking {
+            self.server_name = server_names::take().or(self.server_name.take());
+        }
         self.has_cost |= read.is_ok() && !sealed.is_empty();
         let is_too_long = !self.is_established() && self.part.len() > HANDSHAKE_OCTETS_MAX;
         let read = if is_too_long { Err(Error::PeerSentOversizedRecord) } else { read };

@@ -58,7 +58,7 @@ impl ServerCertVerifier for Believer {
 }
 
 fn server() -> TlsServer {
-    let server = TlsServer::new().unwrap();
+    let server = TlsServer::new(false).unwrap();
     server.set_certificates(&[(CERTIFICATE.to_vec(), KEY.to_vec())]).unwrap();
     server
 }
@@ -153,7 +153,7 @@ fn failures_have_their_reasons() {
     };
     let foreign = client(&[kx_group::X25519], b"dot");
     assert_eq!(reason(&foreign, ALPN_HTTPS), TlsFailure::Protocol);
-    let empty = TlsServer::new().unwrap();
+    let empty = TlsServer::new(false).unwrap();
     let without_certificate = shake_hands(&empty, &client(&[kx_group::X25519], b"h2"), ALPN_HTTPS);
     assert_eq!(TlsFailure::of(&without_certificate.unwrap_err()), TlsFailure::Other);
 }

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use proptest::prelude::*;
 use resolver_core::cache::{Cache, CacheConfig};
 use resolver_core::flow::{
-    ClientNames, Clients, Flow, FlowConfig, Outcome, Peer, Proxies, Standing, Tallies, Transport,
+    ClientNames, Clients, Flow, FlowConfig, Networks, Outcome, Peer, Proxies, Standing, Tallies, Transport,
 };
 use resolver_core::local::LocalNames;
 use resolver_core::policy::{
@@ -263,6 +263,7 @@ fn flow_over(policy: &Policy, wall: f64, now: f64) -> Flow {
         nsid: Vec::new(),
         proxies: Proxies::default(),
         client_names: ClientNames::default(),
+        trusted_proxies: Networks::default(),
         in_flight_max: 8,
         waiters_max: 8,
         waiting_max: 8,

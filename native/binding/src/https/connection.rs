@@ -9,12 +9,14 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::task::Waker;
 
-use resolver_core::flow::{Place, NEVER, SLOW_AFTER_S, UNNOTED_OCTETS_MAX};
+use resolver_core::flow::{
+    client_behind, BadForwarded, ClientName, Place, Transport, NEVER, SLOW_AFTER_S, UNNOTED_OCTETS_MAX,
+};
 use resolver_core::http::{Refusal, RefusedByLibrary, Rest};
 
 use super::answer_body::Unwritten;
 use super::bounds::{ENDING_S, HANDSHAKE_S, REST_AFTER_S, STALL_S};
-use super::desk::Answering;
+use super::desk::{Answering, Asker};
 use super::guarded_io::Watch;
 use super::state::Thread;
 use super::tls_io::Handshake;
@@ -36,6 +38,12 @@ pub enum Ending {
 pub struct Connection {
     thread: Rc<Thread>,
     address: IpAddr,
+    /// Whether it may speak for others.
+    is_proxys: bool,
+    /// The name in its server name.
+    name: Cell<Option<ClientName>>,
+    /// The last one in a path.
+    name_in_path: Cell<Option<ClientName>>,
     place: Arc<Place>,
     watch: Rc<Watch>,
     unwritten: Rc<Unwritten>,
@@ -58,6 +66,9 @@ impl Connection {
     pub fn new(thread: Rc<Thread>, address: IpAddr, place: Arc<Place>) -> Connection {
         let now = thread.desk.now();
         Connection {
+            is_proxys: thread.flow().trusted_proxies().contains(address),
+            name: Cell::default(),
+            name_in_path: Cell::default(),
             thread,
             address,
             place,
@@ -80,9 +91,30 @@ impl Connection {
         &self.thread
     }
 
-    /// The client's.
-    pub fn address(&self) -> IpAddr {
-        self.address
+    /// Who asks in a request that names its client (None: it does not), with these headers.
+    ///
+    /// `Forwarded` and `X-Forwarded-For` are looked up for trusted proxies alone.
+    pub fn asker<'h>(
+        &self,
+        name: Option<String>,
+        headers: impl Fn(&'static str) -> Vec<&'h [u8]>,
+    ) -> Result<Asker, BadForwarded> {
+        let (flow, mut address) = (self.thread.flow(), self.address);
+        if self.is_proxys {
+            let (forwarded, listed) = (headers("forwarded"), headers("x-forwarded-for"));
+            address = client_behind(address, &forwarded, &listed, flow.trusted_proxies())?;
+        }
+        let name = match name {
+            None => self.name.get(),
+            Some(name) => {
+                // Mostly it is the one before; who speaks for others has one for each.
+                let last = self.name_in_path.get().filter(|&last| !self.is_proxys && last == name);
+                let kept = last.or_else(|| flow.named_peer(address, Transport::Https, &name).name);
+                self.name_in_path.set(kept);
+                kept
+            }
+        };
+        Ok(Asker { address, name })
     }
 
     /// Who sees what comes and leaves.
@@ -102,8 +134,11 @@ impl Connection {
         &self.handshake
     }
 
-    /// There is one.
-    pub fn begin_session(&self) {
+    /// There is one, with a client that asked for this server name.
+    pub fn begin_session(&self, server_name: Option<&str>) {
+        let flow = self.thread.flow();
+        let name = server_name.and_then(|name| flow.client_names().in_server_name(name));
+        self.name.set(name.and_then(|name| flow.named_peer(self.address, Transport::Https, &name).name));
         self.handshake.set(Handshake::Done);
         self.place.set_quiet_since(self.thread.desk.now());
         self.place.set_slow_since(NEVER);
@@ -160,8 +195,8 @@ impl Connection {
     }
 
     /// A whole request is here: answer its query, or say who will.
-    pub fn answer(&self, octets: &[u8], address: IpAddr) -> Answering {
-        let answering = self.thread.desk.answer(octets, address);
+    pub fn answer(&self, octets: &[u8], asker: Asker) -> Answering {
+        let answering = self.thread.desk.answer(octets, asker);
         self.place.set_quiet_since(self.thread.desk.now());
         answering
     }
@@ -184,7 +219,15 @@ impl Connection {
 
     /// Its client broke the rules, or its hello was answered and led to no session: that counts against it.
     pub fn charge(&self) {
-        self.thread.shared.streams.handshakes.charge(self.address, monotonic());
+        // A proxy does not pay for its clients.
+        if !self.is_proxys {
+            self.thread.shared.streams.handshakes.charge(self.address, monotonic());
+        }
+    }
+
+    /// What a trusted proxy says of its client cannot be read.
+    pub fn count_bad_forwarded(&self) {
+        self.thread.counts().cut(Cut::Forwarded);
     }
 
     /// A request got a status instead of an answer.

@@ -11,7 +11,8 @@ use std::task::Waker;
 
 use resolver_core::entropy::Entropy;
 use resolver_core::flow::{
-    AskOutcome, BatchContext, Flow, Incoming, Memo, Outcome, Peer, Policy, ReplySink, Route, Transport,
+    AskOutcome, BatchContext, ClientName, Flow, Incoming, Memo, Outcome, Peer, Policy, ReplySink, Route,
+    Transport,
 };
 
 use super::waiting::{LateAnswer, WaitingRequests};
@@ -25,6 +26,15 @@ use crate::sys::monotonic;
 
 /// Octets that answers are given room for at first; nearly all fit.
 const ANSWER_OCTETS: usize = 512;
+
+/// Who asks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Asker {
+    /// The client's, who is connected or speaks through one who is.
+    pub address: IpAddr,
+    /// The one that it gave itself.
+    pub name: Option<ClientName>,
+}
 
 /// What becomes of a query.
 pub enum Answering {
@@ -51,6 +61,7 @@ pub struct Desk {
 /// One query's answer.
 struct One<'o> {
     out: &'o mut Vec<u8>,
+    name: Option<ClientName>,
 }
 
 impl ReplySink for One<'_> {
@@ -59,6 +70,10 @@ impl ReplySink for One<'_> {
     }
 
     fn put(&mut self, _: usize) {}
+
+    fn name_of(&self, _: usize) -> Option<ClientName> {
+        self.name
+    }
 }
 
 impl Desk {
@@ -92,6 +107,10 @@ impl Desk {
         &self.shared.shared_flow.flow
     }
 
+    fn peer(&self, asker: Asker) -> Peer {
+        self.flow().peer_called(asker.address, Transport::Https, asker.name)
+    }
+
     /// The thread's side that others see.
     pub fn mailbox(&self) -> &Mailbox {
         &self.shared.streams.threads[usize::from(self.number)].letters.mailbox
@@ -103,16 +122,16 @@ impl Desk {
     }
 
     /// Answer a query, or say who will.
-    pub fn answer(&self, octets: &[u8], address: IpAddr) -> Answering {
+    pub fn answer(&self, octets: &[u8], asker: Asker) -> Answering {
         let policy = self.flow().policy();
         let began = monotonic();
         self.now.set(began);
         let mut counts = self.mailbox().counts.lock();
         let Some(policy) = policy.as_deref() else {
-            return self.punt(None, octets, address, &mut counts);
+            return self.punt(None, octets, asker, &mut counts);
         };
         let mut out = Vec::with_capacity(ANSWER_OCTETS);
-        let Some(outcome) = self.pass_gates(policy, octets, address, began, &mut out, &mut counts) else {
+        let Some(outcome) = self.pass_gates(policy, octets, asker, began, &mut out, &mut counts) else {
             return Answering::Nothing;
         };
         match outcome {
@@ -124,8 +143,8 @@ impl Desk {
                 counts.tallies.settle(0.0);
                 Answering::Nothing
             }
-            Outcome::Ask => Answering::Later(self.ask(octets, address)),
-            Outcome::Punt => self.punt(Some(policy), octets, address, &mut counts),
+            Outcome::Ask => Answering::Later(self.ask(octets, asker)),
+            Outcome::Punt => self.punt(Some(policy), octets, asker, &mut counts),
         }
     }
 
@@ -134,7 +153,7 @@ impl Desk {
         &self,
         policy: &Policy,
         octets: &[u8],
-        address: IpAddr,
+        asker: Asker,
         now: f64,
         out: &mut Vec<u8>,
         counts: &mut ThreadCounts,
@@ -143,10 +162,10 @@ impl Desk {
         let mut memo = self.memo.borrow_mut();
         let answer = || {
             assert!(!self.mailbox().panics_next(), "a test wanted this panic");
-            let queries = [Incoming { octets, address, transport: Transport::Https }];
+            let queries = [Incoming { octets, address: asker.address, transport: Transport::Https }];
             let tallies = &mut counts.tallies;
             let context = BatchContext { now, memo: &mut memo, tallies, concluded: &mut 0 };
-            let mut one = One { out };
+            let mut one = One { out, name: asker.name };
             self.flow().answer_batch(policy, &queries, context, &mut one, |_, other| outcome = other);
         };
         if catch_unwind(AssertUnwindSafe(answer)).is_ok() {
@@ -157,9 +176,9 @@ impl Desk {
         None
     }
 
-    fn ask(&self, octets: &[u8], address: IpAddr) -> LateAnswer {
+    fn ask(&self, octets: &[u8], asker: Asker) -> LateAnswer {
         let late = self.waiting.wait();
-        let peer = self.flow().peer(address, Transport::Https);
+        let peer = self.peer(asker);
         self.asks.borrow_mut().push(StreamAsk {
             octets: octets.into(),
             peer,
@@ -200,11 +219,11 @@ impl Desk {
         &self,
         policy: Option<&Policy>,
         octets: &[u8],
-        address: IpAddr,
+        asker: Asker,
         counts: &mut ThreadCounts,
     ) -> Answering {
         let late = self.waiting.wait();
-        let peer = self.flow().peer(address, Transport::Https);
+        let peer = self.peer(asker);
         let route = Route::Stream(late.route(self.number));
         if self.shared.ring.punt(&self.mailbox().counters, octets, peer, route) {
             return Answering::Later(late);

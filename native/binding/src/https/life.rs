@@ -32,21 +32,29 @@ use crate::tls_counts::TlsFailure;
 /// What a connection may still send while it is closed: twice the largest body.
 const LATE_OCTETS_MAX: usize = 131_072;
 
-/// All of it; ends early where the connection has to go at once.
-pub async fn live(connection: Rc<Connection>, stream: TcpStream) {
-    let mut life = Box::pin(serve(Rc::clone(&connection), stream));
+/// All of it; ends early where the connection has to go at once.  `begun`: see `TlsIo::accept`.
+pub async fn live(connection: Rc<Connection>, stream: TcpStream, begun: Vec<u8>) {
+    let life = Box::pin(serve(Rc::clone(&connection), stream, begun));
+    let _ = unless_ended(&connection, life).await;
+}
+
+/// What comes of `work`; None: the connection had to go before.
+pub async fn unless_ended<T>(
+    connection: &Connection,
+    mut work: impl Future<Output = T> + Unpin,
+) -> Option<T> {
     poll_fn(|context| {
         if connection.is_to_end_now(context.waker()) {
-            return Poll::Ready(());
+            return Poll::Ready(None);
         }
-        life.as_mut().poll(context)
+        Pin::new(&mut work).poll(context).map(Some)
     })
-    .await;
+    .await
 }
 
 /// Each part has memory of its own, and only as long as it lasts: most connections are quiet most of the time.
-async fn serve(connection: Rc<Connection>, stream: TcpStream) {
-    let Some(session) = Box::pin(shake_hands(&connection, stream)).await else { return };
+async fn serve(connection: Rc<Connection>, stream: TcpStream, begun: Vec<u8>) {
+    let Some(session) = Box::pin(shake_hands(&connection, stream, begun)).await else { return };
     if session.agreed().alpn_protocol() == Some(b"h2") {
         Box::pin(serve_http2(&connection, session)).await;
     } else {
@@ -54,14 +62,13 @@ async fn serve(connection: Rc<Connection>, stream: TcpStream) {
     }
 }
 
-async fn shake_hands(connection: &Connection, stream: TcpStream) -> Option<TlsIo> {
+async fn shake_hands(connection: &Connection, stream: TcpStream, begun: Vec<u8>) -> Option<TlsIo> {
     let thread = connection.thread();
-    match TlsIo::accept(stream, thread.config(), thread.rooms(), &thread.turnstile, connection.handshake())
-        .await
-    {
-        Ok(session) => {
+    let (config, rooms, handshake) = (thread.config(), thread.rooms(), connection.handshake());
+    match TlsIo::accept(stream, config, rooms, &thread.turnstile, handshake, begun).await {
+        Ok(mut session) => {
             thread.tls_counts().succeeded(Transport::Https, session.agreed());
-            connection.begin_session();
+            connection.begin_session(session.take_server_name().as_deref());
             Some(session)
         }
         Err(error) => {

@@ -8,7 +8,6 @@
 use std::error::Error;
 use std::fmt;
 use std::future::Future;
-use std::net::IpAddr;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{ready, Context, Poll};
@@ -18,13 +17,14 @@ use hyper::body::{Body, Bytes, Incoming};
 use hyper::header::{HeaderValue, ALLOW, CACHE_CONTROL, CONNECTION, CONTENT_LENGTH, CONTENT_TYPE};
 use hyper::service::Service;
 use hyper::{Method, Request, Response, StatusCode};
-use resolver_core::http::{self, judge, judge_body, max_age_s, Refusal, Wanted};
+use resolver_core::flow::BadForwarded;
+use resolver_core::http::{self, judge, judge_body, max_age_s, Refusal, Wanted, DNS_PATH};
 use tokio::time::{sleep, Sleep};
 
 use super::answer_body::AnswerBody;
 use super::bounds::STALL_S;
 use super::connection::{Connection, Lent};
-use super::desk::Answering;
+use super::desk::{Answering, Asker};
 use super::waiting::LateAnswer;
 use crate::stream_state::StreamAnswer;
 
@@ -52,18 +52,22 @@ impl Service<Request<Incoming>> for Requests {
 
     fn call(&self, request: Request<Incoming>) -> Reply {
         let connection = Rc::clone(&self.0);
-        let (address, is_head) = (connection.address(), request.method() == Method::HEAD);
-        let state = match wanted(&request) {
+        let target = request.uri().path_and_query().map_or("", |target| target.as_str());
+        let (target, name) = connection.thread().flow().client_names().split_target(target, DNS_PATH);
+        let asker = connection.asker(name, |header| {
+            request.headers().get_all(header).iter().map(HeaderValue::as_bytes).collect()
+        });
+        let is_head = request.method() == Method::HEAD;
+        let state = match wanted(&request, &target) {
             Err(refusal) => State::Refused(refusal),
             Ok(Wanted::Answer(message)) => State::Query(message.into(), Held::new(&connection)),
             Ok(Wanted::AnswerToBody) => State::Body(Reading::new(&connection, request.into_body())),
         };
-        Reply { connection, address, is_head, state }
+        Reply { connection, asker, is_head, state }
     }
 }
 
-fn wanted(request: &Request<Incoming>) -> Result<Wanted, Refusal> {
-    let target = request.uri().path_and_query().map_or("", |target| target.as_str());
+fn wanted(request: &Request<Incoming>, target: &str) -> Result<Wanted, Refusal> {
     let mut types = request.headers().get_all(CONTENT_TYPE).iter();
     // Two types are none.
     let content_type = match (types.next(), types.next()) {
@@ -76,8 +80,8 @@ fn wanted(request: &Request<Incoming>) -> Result<Wanted, Refusal> {
 /// One request on its way to its response.
 pub struct Reply {
     connection: Rc<Connection>,
-    /// The client's.
-    address: IpAddr,
+    /// Who asks.
+    asker: Result<Asker, BadForwarded>,
     is_head: bool,
     state: State,
 }
@@ -108,12 +112,17 @@ impl Future for Reply {
                     Err(None) => return reply.nothing(),
                 },
                 State::Query(octets, held) => {
+                    let Ok(asker) = reply.asker else {
+                        reply.connection.count_bad_forwarded();
+                        reply.state = State::Refused(Refusal::BadRequest);
+                        continue;
+                    };
                     // A client that has not read its answers gets no more of them before it does.
                     if !reply.connection.has_room(context.waker()) {
                         held.set(REQUEST_OCTETS + octets.len());
                         return Poll::Pending;
                     }
-                    match reply.connection.answer(octets, reply.address) {
+                    match reply.connection.answer(octets, asker) {
                         Answering::Now(answer) => {
                             reply.state = State::Over;
                             return Poll::Ready(Ok(reply.answered(answer)));

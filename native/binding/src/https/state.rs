@@ -4,11 +4,12 @@
 //! there are (`thread`), HTTP.
 
 use std::cell::{Cell, RefCell};
+use std::net::IpAddr;
 use std::rc::Rc;
 use std::sync::atomic::Ordering;
 use std::sync::Arc;
 
-use resolver_core::flow::{ConnectionLimits, Place, Yielding};
+use resolver_core::flow::{ConnectionLimits, Flow, Place, Yielding};
 use rustls::ServerConfig;
 
 use super::bounds::RESTS_BEFORE_TRIM;
@@ -21,7 +22,7 @@ use crate::shared::Shared;
 use crate::stream_state::{StreamBounds, StreamDrop, StreamThread};
 use crate::sys::trim_memory;
 use crate::tls::ALPN_HTTPS;
-use crate::tls_counts::TlsCounts;
+use crate::tls_counts::{TlsCounts, TlsFailure};
 
 /// One life of a thread, as its connections see it.
 pub struct Thread {
@@ -76,6 +77,33 @@ impl Thread {
     /// Of the connections of all threads.
     pub fn limits(&self) -> &ConnectionLimits {
         &self.shared.streams.limits
+    }
+
+    /// Who may ask, who speaks for others.
+    pub fn flow(&self) -> &Flow {
+        &self.shared.shared_flow.flow
+    }
+
+    /// Whether this client may not ask; of whom a trusted proxy speaks is asked request by request.
+    pub fn is_stranger(&self, address: IpAddr) -> bool {
+        self.flow().is_stranger(address) && !self.flow().trusted_proxies().contains(address)
+    }
+
+    /// Whether a client may begin a session now; if not, that is counted.
+    pub fn lets_begin(&self, address: IpAddr, is_stranger: bool) -> bool {
+        // Before it takes anybody's place.
+        if is_stranger {
+            self.count(StreamDrop::Stranger);
+            return false;
+        }
+        match self.shared.streams.handshakes.begin(address, self.desk.now()) {
+            Ok(()) => true,
+            Err(too_many) => {
+                self.tls_counts().failed(TlsFailure::Limit);
+                self.count(too_many.into());
+                false
+            }
+        }
     }
 
     /// What requests and connections were refused for.

@@ -15,7 +15,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::task::Poll;
 
-use resolver_core::flow::{Holder, Transport};
+use resolver_core::flow::{AwaitedHead, Holder, Transport};
 use tokio::io::unix::AsyncFd;
 use tokio::io::Interest;
 use tokio::net::{TcpListener, TcpStream};
@@ -25,7 +25,9 @@ use tokio::time::sleep;
 
 use super::bounds::{ACCEPT_PAUSE, LOOK_TIME};
 use super::connection::Connection;
+use super::entries::{Connections, Entry};
 use super::executor::Caught;
+use super::heads::live_behind_head;
 use super::life::live;
 use super::state::Thread;
 use crate::counters::add;
@@ -36,7 +38,6 @@ use crate::shared::Shared;
 use crate::slab::{Handle, Slab};
 use crate::stream_state::{StreamDrop, StreamNews};
 use crate::sys::{duplicate, monotonic, run_promptly};
-use crate::tls_counts::TlsFailure;
 
 /// A thread's lives, until it is told to stop.
 pub fn run(shared: &Arc<Shared>, number: u16) {
@@ -67,8 +68,7 @@ fn begin(shared: &Arc<Shared>, number: u16) -> io::Result<()> {
 /// One life of a thread, with its connections.
 struct Serving {
     thread: Rc<Thread>,
-    /// None: it is about to be accepted.
-    connections: RefCell<Slab<Option<Rc<Connection>>>>,
+    connections: Rc<Connections>,
 }
 
 type Acceptors = Vec<Pin<Box<dyn Future<Output = ()>>>>;
@@ -76,7 +76,7 @@ type Acceptors = Vec<Pin<Box<dyn Future<Output = ()>>>>;
 impl Serving {
     fn new(shared: Arc<Shared>, number: u16) -> Serving {
         let thread = Rc::new(Thread::new(shared, number));
-        Serving { thread, connections: RefCell::new(Slab::new()) }
+        Serving { thread, connections: Rc::new(RefCell::new(Slab::new())) }
     }
 
     /// Until it is told to stop.
@@ -169,37 +169,30 @@ impl Serving {
         self.thread.own().sockets.iter().map(acceptor).collect()
     }
 
-    fn admit(self: &Rc<Self>, stream: TcpStream, address: IpAddr) {
-        let now = monotonic();
-        self.thread.desk.set_now(now);
-        // Before it takes anybody's place.
-        if self.thread.shared.shared_flow.flow.is_stranger(address) {
-            return self.thread.count(StreamDrop::Stranger);
+    fn admit(&self, stream: TcpStream, address: IpAddr) {
+        self.thread.desk.set_now(monotonic());
+        let proxies = self.thread.flow().proxies();
+        if proxies.has(address) {
+            // Whose a proxy's connection is, it says only now: until then it counts as somebody's of its own.
+            let somebody = self.thread.shared.streams.nobodies.another();
+            return self.enter(stream, somebody, Some(AwaitedHead::new(address)));
         }
-        if let Err(too_many) = self.thread.shared.streams.handshakes.begin(address, now) {
-            self.thread.tls_counts().failed(TlsFailure::Limit);
-            return self.thread.count(too_many.into());
+        if self.thread.lets_begin(address, self.thread.is_stranger(address)) {
+            let awaited = (!proxies.is_empty()).then(|| AwaitedHead::new(address));
+            self.enter(stream, address, awaited);
         }
-        let handle = self.connections.borrow_mut().put(None);
-        let registered = Registered { serving: Rc::clone(self), handle };
-        let bits = handle.to_bits();
-        let holder =
-            Holder { thread: self.thread.number, connection: bits as u32, generation: (bits >> 32) as u32 };
-        let place = match self.thread.limits().take(address, Transport::Https, holder, false, now) {
-            Ok(taken) => {
-                self.thread.let_go(taken.yielding);
-                taken.place
-            }
-            Err(limit) => return self.thread.shared.streams.count_limit(limit),
-        };
-        let connection = Rc::new(Connection::new(Rc::clone(&self.thread), address, place));
-        if let Some(entry) = self.connections.borrow_mut().get_mut(handle) {
-            *entry = Some(Rc::clone(&connection));
-        }
+    }
+
+    fn enter(&self, stream: TcpStream, address: IpAddr, awaited: Option<AwaitedHead>) {
+        let entry = Entry::new(Rc::clone(&self.thread), Rc::clone(&self.connections));
+        let Some(connection) = entry.connect(address) else { return };
         let _ = stream.set_nodelay(true);
         let life = async move {
-            let _registered = registered;
-            live(connection, stream).await;
+            match awaited {
+                None => live(connection, stream, Vec::new()).await,
+                Some(awaited) => Box::pin(live_behind_head(&entry, connection, stream, awaited)).await,
+            }
+            drop(entry);
         };
         tokio::task::spawn_local(Caught::new(&self.thread, life));
     }
@@ -217,18 +210,6 @@ async fn accept(serving: Rc<Serving>, listener: TcpListener) {
                 sleep(ACCEPT_PAUSE).await;
             }
         }
-    }
-}
-
-/// A connection's entry, until its task is over, however that ends.
-struct Registered {
-    serving: Rc<Serving>,
-    handle: Handle,
-}
-
-impl Drop for Registered {
-    fn drop(&mut self) {
-        self.serving.connections.borrow_mut().take(self.handle);
     }
 }
 

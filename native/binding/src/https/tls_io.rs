@@ -78,6 +78,8 @@ pub struct TlsIo {
 impl TlsIo {
     /// Shake hands on a new connection; what costs waits for its turn, and `handshake` knows how far it is.
     ///
+    /// `begun`: the first octets of a record, where somebody has read them before.
+    ///
     /// An error: the rule that the client broke, or that it knows no common way; None: it went, or its connection broke.
     pub async fn accept(
         stream: TcpStream,
@@ -85,8 +87,10 @@ impl TlsIo {
         rooms: Rc<RefCell<Rooms>>,
         turnstile: &Turnstile,
         handshake: &Cell<Handshake>,
+        begun: Vec<u8>,
     ) -> Result<TlsIo, Option<Error>> {
-        let session = Box::new(Session::new(config).map_err(Some)?);
+        let mut session = Box::new(Session::new(config).map_err(Some)?);
+        session.begin_with(begun);
         let mut made = TlsIo {
             stream,
             session,
@@ -123,6 +127,11 @@ impl TlsIo {
     /// What was agreed.
     pub fn agreed(&self) -> &CommonState {
         self.session.agreed()
+    }
+
+    /// The server name that the client asked for, once.
+    pub fn take_server_name(&mut self) -> Option<Box<str>> {
+        self.session.server_name.take()
     }
 
     /// Ready with whether the client has said something that nobody has read; if not, it says nothing more.

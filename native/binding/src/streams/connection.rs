@@ -10,7 +10,10 @@ use std::io::{self, ErrorKind};
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use resolver_core::flow::{HandshakeLimits, Place, Transport, NEVER, SLOW_AFTER_S};
+use resolver_core::flow::{
+    AwaitedHead, ClientName, HandshakeLimits, Networks, Place, Proxies, Transport, NEVER, SLOW_AFTER_S,
+};
+use resolver_core::wire::proxy::ProxyHead;
 use rustls::Error;
 
 use super::socket::Stream;
@@ -62,14 +65,18 @@ pub enum Unsealed {
 /// One client's connection.
 pub struct Connection {
     stream: Stream,
-    /// The client's.
+    /// The client's; before a proxy has said whose it is, nobody's.
     pub address: IpAddr,
+    /// The name it gave itself.
+    pub name: Option<ClientName>,
     /// TCP or TLS.
     pub transport: Transport,
     /// Its share of the server.
     pub place: Arc<Place>,
-    /// Its TLS.
+    /// Its TLS; that of a proxy's connection begins behind the head.
     pub session: Option<Box<Session>>,
+    /// What a proxy may put before everything else; None: nothing of the kind is to come.
+    pub awaited: Option<Box<AwaitedHead>>,
     /// Plain octets that have come and are not answered: a part of a message, or messages that have to wait.
     pub unread: Vec<u8>,
     /// Whether a whole message is among them.
@@ -107,9 +114,11 @@ impl Connection {
         Connection {
             stream,
             address,
+            name: None,
             transport,
             place,
             session,
+            awaited: None,
             unread: Vec::new(),
             has_message: false,
             unsent: Vec::new(),
@@ -133,12 +142,30 @@ impl Connection {
 
     /// Whether its session is still to come.
     pub fn is_handshaking(&self) -> bool {
-        self.session.as_ref().is_some_and(|session| !session.is_established())
+        match &self.session {
+            Some(session) => !session.is_established(),
+            None => self.transport == Transport::Tls,
+        }
+    }
+
+    /// It is another client's from now on, and in its place.
+    pub fn change_hands(
+        &mut self,
+        address: IpAddr,
+        place: Arc<Place>,
+        session: Option<Box<Session>>,
+        now: f64,
+    ) {
+        (self.address, self.place, self.session) = (address, place, session);
+        self.began_at = now;
     }
 
     /// It came to nothing, or broke the rules: that counts against its client, if its hello was answered.
-    pub fn charge(&self, handshakes: &HandshakeLimits, now: f64) {
-        if self.session.as_ref().is_some_and(|session| session.has_cost) {
+    ///
+    /// `trusted`: proxies over HTTPS, which do not pay for their clients.
+    pub fn charge(&self, handshakes: &HandshakeLimits, trusted: &Networks, now: f64) {
+        let has_cost = self.session.as_ref().is_some_and(|session| session.has_cost);
+        if has_cost && !trusted.contains(self.address) {
             handshakes.charge(self.address, now);
         }
     }
@@ -161,6 +188,24 @@ impl Connection {
             Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::Interrupted) => Ok(0),
             read => read,
         }
+    }
+
+    /// Read what has come of the head that is awaited, and nothing behind it; NeedMore: nothing more has come, or will.
+    ///
+    /// An error: the connection broke.
+    pub fn read_head(&mut self, room: &mut [u8], proxies: &Proxies) -> io::Result<ProxyHead> {
+        let Some(mut awaited) = self.awaited.take() else { return Ok(ProxyHead::NeedMore) };
+        let mut found = ProxyHead::NeedMore;
+        while found == ProxyHead::NeedMore {
+            let octets = awaited.octets_to_come(proxies).min(room.len());
+            let count = self.read(&mut room[..octets])?;
+            if count == 0 {
+                break;
+            }
+            found = awaited.take(&room[..count], proxies);
+        }
+        self.awaited = Some(awaited);
+        Ok(found)
     }
 
     /// Read what has come of a session: what the client says is put behind `plain`; `room` and `sealed` are used.
@@ -294,7 +339,8 @@ impl Connection {
     /// What all its buffers hold.
     pub fn held_octets(&self) -> usize {
         let sealed = self.session.as_ref().map_or(0, |session| session.held_octets());
-        self.unread.capacity() + self.unsent.capacity() + self.gathered.capacity() + sealed
+        let awaited = self.awaited.as_ref().map_or(0, |awaited| awaited.held_octets());
+        self.unread.capacity() + self.unsent.capacity() + self.gathered.capacity() + sealed + awaited
     }
 
     /// Let epoll report what is of use now.
@@ -340,6 +386,7 @@ impl Connection {
     /// Forget what is no whole message, and read no more.
     pub fn end(&mut self) {
         self.is_ending = true;
+        self.awaited = None;
         if !self.has_message {
             self.unread = Vec::new();
         }
@@ -357,7 +404,8 @@ impl Connection {
             }
             return Swept::Stays;
         }
-        let owes = !self.unread.is_empty() && !self.has_message;
+        let owes_head = self.awaited.as_ref().is_some_and(|awaited| awaited.has_begun());
+        let owes = owes_head || (!self.unread.is_empty() && !self.has_message);
         if self.place.slow_since() == NEVER && quiet_s >= SLOW_AFTER_S && owes {
             self.place.set_slow_since(self.place.quiet_since());
         }

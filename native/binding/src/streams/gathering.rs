@@ -17,7 +17,7 @@ use super::turn::Batch;
 const SESSIONS: Range<usize> = if cfg!(feature = "without-gathering") { 0..0 } else { 2..32 };
 
 /// How long.
-const PAUSE: Duration = Duration::from_micros(50);
+const GATHERING_TIME: Duration = Duration::from_micros(50);
 
 /// What a turn brought.
 #[derive(Default)]
@@ -38,7 +38,7 @@ impl Gathering {
 
     /// How long to wait now that the turn is over; None: not at all.  `is_done`: nobody is left who waits for a turn.
     pub fn pause(&self, is_done: bool) -> Option<Duration> {
-        (is_done && SESSIONS.contains(&self.pipelining)).then_some(PAUSE)
+        (is_done && SESSIONS.contains(&self.pipelining)).then_some(GATHERING_TIME)
     }
 }
 
@@ -59,7 +59,7 @@ mod tests {
         let mut batch = Batch::new();
         for number in 0..connections {
             let handle = Handle::from_bits(number as u64);
-            batch.begin(handle, IpAddr::V4(Ipv4Addr::LOCALHOST), transport, &message);
+            batch.begin(handle, (IpAddr::V4(Ipv4Addr::LOCALHOST), None), transport, &message);
             assert!(!batch.cut(100, 65_536));
         }
         gathering.count(&batch);
@@ -78,7 +78,7 @@ mod tests {
     #[cfg(not(feature = "without-gathering"))]
     #[test]
     fn sessions_that_send_much_at_once_gather_and_many_of_them_need_not() {
-        for (sessions, pause) in [(2, Some(PAUSE)), (31, Some(PAUSE)), (32, None)] {
+        for (sessions, pause) in [(2, Some(GATHERING_TIME)), (31, Some(GATHERING_TIME)), (32, None)] {
             assert_eq!(turn(Transport::Tls, sessions, 2).pause(true), pause, "{sessions}");
         }
         assert_eq!(turn(Transport::Tcp, 16, 4).pause(true), None, "TCP gains nothing");

@@ -148,7 +148,7 @@ impl ThreadLoop<'_> {
         let bits = handle.to_bits();
         let (connection, generation) = (bits as u32, (bits >> 32) as u32);
         let route = StreamRoute { thread: self.number, connection, generation, request };
-        let peer = self.shared.shared_flow.flow.peer(group.address(), group.transport());
+        let peer = self.shared.shared_flow.flow.peer_called(group.address(), group.transport(), group.name());
         Some(StreamAsk { octets: octets.into(), peer, route })
     }
 

@@ -2,6 +2,7 @@ mod arrivals;
 mod connection;
 mod doors;
 mod gathering;
+mod heads;
 mod judging;
 mod news;
 mod socket;

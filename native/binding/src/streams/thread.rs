@@ -206,7 +206,13 @@ impl ThreadLoop<'_> {
             let is_broken = connection.read(read).is_err();
             return if is_broken { self.close(handle) } else { self.settle(handle) };
         }
-        batch.begin(handle, connection.address, connection.transport, &connection.unread);
+        if connection.awaited.is_some() {
+            if self.take_head(handle) {
+                self.take_from(handle);
+            }
+            return;
+        }
+        batch.begin(handle, (connection.address, connection.name), connection.transport, &connection.unread);
         if !connection.has_message {
             let is_well = match connection.session {
                 Some(_) => self.read_session(handle),
@@ -232,18 +238,25 @@ impl ThreadLoop<'_> {
     /// Read a session into the batch.  False: the connection broke.
     fn read_session(&mut self, handle: Handle) -> bool {
         let ThreadLoop { connections, batch, read, plain, sealed, shared, .. } = self;
+        let flow = &shared.shared_flow.flow;
+        let trusted = flow.trusted_proxies();
         let Some(connection) = connections.get_mut(handle) else { return true };
         plain.clear();
         match connection.read_session(read, plain, sealed, self.now) {
             Unsealed::Goes => batch.add(plain),
             Unsealed::Begins => {
-                if let Some(session) = &connection.session {
+                if let Some(session) = &mut connection.session {
                     shared.tls_counts.succeeded(Transport::Tls, session.agreed());
+                    let server_name = session.server_name.take();
+                    let name = server_name.and_then(|name| flow.client_names().in_server_name(&name));
+                    connection.name =
+                        name.and_then(|name| flow.named_peer(connection.address, Transport::Tls, &name).name);
                 }
+                batch.call(connection.name);
                 batch.add(plain);
             }
             Unsealed::Failed(error) => {
-                connection.charge(&self.streams.handshakes, self.now);
+                connection.charge(&self.streams.handshakes, trusted, self.now);
                 self.streams.count(StreamDrop::TlsFailed);
                 // What breaks behind a handshake that is done is none that failed.
                 if connection.is_handshaking() {
@@ -251,7 +264,7 @@ impl ThreadLoop<'_> {
                 }
             }
             Unsealed::Left => {
-                connection.charge(&self.streams.handshakes, self.now);
+                connection.charge(&self.streams.handshakes, trusted, self.now);
                 shared.tls_counts.failed(TlsFailure::Closed);
                 return false;
             }
@@ -274,7 +287,7 @@ impl ThreadLoop<'_> {
 
     /// End what was quiet, or does not read, for too long.
     fn sweep(&mut self) {
-        let limits = &self.streams.limits;
+        let (limits, trusted) = (&self.streams.limits, self.flow().trusted_proxies());
         if self.number == 0 {
             limits.note_all();
         }
@@ -289,7 +302,7 @@ impl ThreadLoop<'_> {
                     self.cut(handle);
                 }
                 Swept::NoHandshake => {
-                    connection.charge(&self.streams.handshakes, now);
+                    connection.charge(&self.streams.handshakes, trusted, now);
                     self.streams.count(StreamDrop::HandshakeTimeout);
                     self.shared.tls_counts.failed(TlsFailure::Timeout);
                     self.cut(handle);

@@ -9,7 +9,7 @@ use std::cell::Cell;
 use std::net::IpAddr;
 
 use arrayvec::ArrayVec;
-use resolver_core::flow::{Incoming, Outcome, ReplySink, Transport};
+use resolver_core::flow::{ClientName, Incoming, Outcome, ReplySink, Transport};
 use resolver_core::wire::frames::{first_frame, length_in_front, Frame, FRAME_HEAD_OCTETS};
 
 use crate::slab::Handle;
@@ -29,6 +29,7 @@ pub struct Group {
     /// The connection.
     pub handle: Handle,
     address: IpAddr,
+    name: Option<ClientName>,
     transport: Transport,
     /// Its octets in `octets`.
     start: usize,
@@ -90,11 +91,21 @@ impl Batch {
     }
 
     /// Begin with a connection: `unread` is what it brought before and was not answered.
-    pub fn begin(&mut self, handle: Handle, address: IpAddr, transport: Transport, unread: &[u8]) {
+    ///
+    /// `client`: its address, and the name it gave itself.
+    pub fn begin(
+        &mut self,
+        handle: Handle,
+        client: (IpAddr, Option<ClientName>),
+        transport: Transport,
+        unread: &[u8],
+    ) {
+        let (address, name) = client;
         let start = self.filled;
         self.groups.push(Group {
             handle,
             address,
+            name,
             transport,
             start,
             end: start,
@@ -110,6 +121,13 @@ impl Batch {
             is_too_short: false,
         });
         self.add(unread);
+    }
+
+    /// The client of the connection begun last has given itself this name just now.
+    pub fn call(&mut self, name: Option<ClientName>) {
+        if let Some(group) = self.groups.last_mut() {
+            group.name = name;
+        }
     }
 
     /// More of the connection begun last; what is beyond BROUGHT_OCTETS_MAX is lost, which its callers see to.
@@ -228,6 +246,11 @@ impl Group {
         self.address
     }
 
+    /// The name that it gave itself.
+    pub fn name(&self) -> Option<ClientName> {
+        self.name
+    }
+
     /// The connection's transport.
     pub fn transport(&self) -> Transport {
         self.transport
@@ -303,6 +326,11 @@ impl ReplySink for Answers<'_> {
         self.answers.extend_from_slice(&length);
         self.answers.extend_from_slice(self.room);
         group.answers.set((start, self.answers.len()));
+    }
+
+    #[inline]
+    fn name_of(&self, index: usize) -> Option<ClientName> {
+        self.groups[self.messages[index].group].name
     }
 
     #[inline]

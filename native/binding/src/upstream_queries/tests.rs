@@ -11,8 +11,8 @@ use resolver_core::cache::{Cache, CacheConfig};
 use resolver_core::entropy::Entropy;
 use resolver_core::flow::{
     AskOutcome, Attempt, AttemptMaker, Carrier, ClientNames, Clients, ConnectionBounds, DatagramRoute, First,
-    Flow, FlowConfig, LetterCase, Proxies, Route, StreamRoute, Tallies, Transport, UpstreamSet, UpstreamView,
-    Waiter, WaiterReply,
+    Flow, FlowConfig, LetterCase, Networks, Proxies, Route, StreamRoute, Tallies, Transport, UpstreamSet,
+    UpstreamView, Waiter, WaiterReply,
 };
 use resolver_core::local::LocalNames;
 use resolver_core::policy::{Image, PolicyTable};
@@ -72,6 +72,7 @@ impl Rig {
             nsid: Vec::new(),
             proxies: Proxies::default(),
             client_names: ClientNames::default(),
+            trusted_proxies: Networks::default(),
             in_flight_max: questions,
             waiters_max: 8,
             waiting_max: questions,
@@ -104,7 +105,7 @@ impl Rig {
             source_ports: Arc::new(SourcePorts::new((1024..=65_535).collect(), 256)),
             memo_octets: 0,
             streams: Streams::new(Vec::new(), NO_STREAMS),
-            tls: TlsServer::new().unwrap(),
+            tls: TlsServer::new(false).unwrap(),
             tls_counts: TlsCounts::default(),
             https_counts: HttpsCounts::default(),
             shared_flow,

@@ -7,6 +7,7 @@ use std::net::IpAddr;
 use arrayvec::ArrayVec;
 
 use super::answer::{ClientCheck, ParsedQuery};
+use super::client_names::ClientName;
 use super::memo::{Keeping, Memo, Trail};
 use super::outcome::Outcome;
 use super::peer::{Peer, Transport};
@@ -35,6 +36,10 @@ pub trait ReplySink {
     fn room(&mut self) -> &mut Vec<u8>;
     /// Take what was written there as the answer to query number `index` of the batch.
     fn put(&mut self, index: usize);
+    /// The name that the client of query number `index` gave itself.
+    fn name_of(&self, _index: usize) -> Option<ClientName> {
+        None
+    }
     /// Whether query number `index` is to be left alone, because what was answered before leaves no room.
     fn must_skip(&mut self, _index: usize) -> bool {
         false
@@ -102,7 +107,7 @@ impl Flow {
                     *concluded += 1;
                     continue;
                 }
-                let peer = self.peer(query.address, query.transport);
+                let peer = self.peer_called(query.address, query.transport, replies.name_of(index));
                 let mut single =
                     Single { flow: self, policy, peer: &peer, now, memo, tallies, replies, index };
                 let outcome = single.answer(query.octets, trail, prepared.as_ref());
@@ -191,6 +196,13 @@ impl Flow {
     /// Whether this client may not ask.
     pub fn is_stranger(&self, address: IpAddr) -> bool {
         !self.config.clients.standing(address).is_allowed
+    }
+
+    /// The same of one with a name that is kept, as far as it may ask.
+    #[inline]
+    pub fn peer_called(&self, address: IpAddr, transport: Transport, name: Option<ClientName>) -> Peer {
+        let peer = self.peer(address, transport);
+        Peer { name: name.filter(|_| peer.standing.is_allowed), ..peer }
     }
 
     /// The same of one that gave itself a name (empty: none), as far as it may ask.

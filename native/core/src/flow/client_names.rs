@@ -7,6 +7,7 @@
 
 use ahash::RandomState;
 use parking_lot::Mutex;
+use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
 use std::net::IpAddr;
 
@@ -59,6 +60,25 @@ impl ClientNames {
         (path, None)
     }
 
+    /// The same of a request's target: path and query.
+    #[must_use]
+    pub fn split_target<'t>(&self, target: &'t str, served: &str) -> (Cow<'t, str>, Option<String>) {
+        if !self.in_path {
+            return (Cow::Borrowed(target), None);
+        }
+        let (path, behind) = target.split_at(target.find('?').unwrap_or(target.len()));
+        match self.split_path(path.as_bytes(), served.as_bytes()) {
+            (_, Some(name)) => (Cow::Owned([served, behind].concat()), Some(name)),
+            (_, None) => (Cow::Borrowed(target), None),
+        }
+    }
+
+    /// Whether a server name may have one.
+    #[must_use]
+    pub fn has_server_names(&self) -> bool {
+        !self.below.is_empty()
+    }
+
     /// The client's name in the server name that it asked for; None: there is none.
     #[must_use]
     pub fn in_server_name(&self, server_name: &str) -> Option<String> {
@@ -108,6 +128,22 @@ mod tests {
         let one = names.keep("phones", "192.0.2.1".parse().unwrap()).unwrap();
         let other = names.keep("phones", "192.0.2.2".parse().unwrap()).unwrap();
         assert!(std::ptr::eq(one, other));
+    }
+
+    #[test]
+    fn a_target_keeps_its_query_when_the_name_in_its_path_is_taken() {
+        let names = ClientNames::new(true, "");
+        for (target, path, name) in [
+            ("/dns-query/Phones?dns=AA/B?x", "/dns-query?dns=AA/B?x", Some("phones")),
+            ("/dns-query/phones", "/dns-query", Some("phones")),
+            ("/dns-query?dns=/phones", "/dns-query?dns=/phones", None),
+            ("/dns-query/a/b?dns=AA", "/dns-query/a/b?dns=AA", None),
+            ("/other/phones?dns=AA", "/other/phones?dns=AA", None),
+        ] {
+            let (found, called) = names.split_target(target, "/dns-query");
+            assert_eq!((&*found, called.as_deref()), (path, name));
+            assert_eq!(ClientNames::default().split_target(target, "/dns-query"), (target.into(), None));
+        }
     }
 
     #[test]

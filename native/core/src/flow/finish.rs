@@ -343,8 +343,8 @@ mod tests {
     use crate::cache::{Cache, CacheConfig};
     use crate::entropy::Entropy;
     use crate::flow::{
-        Carrier, ClientNames, Clients, First, FlowConfig, LetterCase, Proxies, Recorded, StreamRoute,
-        Transport, UpstreamSet, UpstreamView,
+        Carrier, ClientNames, Clients, First, FlowConfig, LetterCase, Networks, Proxies, Recorded,
+        StreamRoute, Transport, UpstreamSet, UpstreamView,
     };
     use crate::local::LocalNames;
     use crate::policy::{Image, PolicyTable};
@@ -372,6 +372,7 @@ mod tests {
             nsid: Vec::new(),
             proxies: Proxies::default(),
             client_names: ClientNames::default(),
+            trusted_proxies: Networks::default(),
             in_flight_max: 8,
             waiters_max: 8,
             waiting_max: 8,

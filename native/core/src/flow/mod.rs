@@ -52,7 +52,7 @@ pub use openings::{Openings, FREE, OPENING_MAX, OPENING_PAUSE_S_MAX, OPENING_PAU
 pub use outcome::Outcome;
 pub use pacing::Pacing;
 pub use peer::{Peer, Transport};
-pub use proxies::Proxies;
+pub use proxies::{AwaitedHead, Nobodies, Proxies};
 pub use route::{DatagramRoute, Route, StreamRoute, CONTROL_OCTETS, SOCKET_NAME_OCTETS};
 pub use served::Served;
 pub use shares::{Entered, Shares};

@@ -11,7 +11,7 @@ use parking_lot::Mutex;
 
 use super::audit_queries::AuditSecret;
 use super::client_names::ClientNames;
-use super::clients::{Clients, RateLimiter};
+use super::clients::{Clients, Networks, RateLimiter};
 use super::flights::Flights;
 use super::peer::Peer;
 use super::proxies::Proxies;
@@ -48,6 +48,8 @@ pub struct FlowConfig {
     pub client_names: ClientNames,
     /// Who puts a head with the client's address before what it passes on.
     pub proxies: Proxies,
+    /// Whose `Forwarded` and `X-Forwarded-For` are believed.
+    pub trusted_proxies: Networks,
     /// What marks the queries of an audit; None: nothing does.
     pub audit_secret: Option<AuditSecret>,
 }
@@ -133,6 +135,11 @@ impl Flow {
     /// Who puts a head before what it passes on.
     pub fn proxies(&self) -> &Proxies {
         &self.config.proxies
+    }
+
+    /// Whose word counts on who asks through them over HTTP.
+    pub fn trusted_proxies(&self) -> &Networks {
+        &self.config.trusted_proxies
     }
 
     /// The one cache.

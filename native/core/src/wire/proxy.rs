@@ -127,6 +127,17 @@ pub fn parse_proxy(octets: &[u8]) -> ProxyHead {
     })
 }
 
+/// Octets that a head which begins with `octets` lacks, as far as these tell: none of what stands behind it.
+///
+/// 0: it is whole, or too long to be taken.
+pub fn octets_to_come(octets: &[u8]) -> usize {
+    let rest_octets = match octets.get(14..PROXY_HEAD_OCTETS_MIN) {
+        Some(&[high, low]) => usize::from(u16::from_be_bytes([high, low])).min(REST_OCTETS_MAX),
+        _ => 0,
+    };
+    (PROXY_HEAD_OCTETS_MIN + rest_octets).saturating_sub(octets.len())
+}
+
 /// Whether extensions (type, length, value) fill `octets` exactly.
 fn are_extensions(mut octets: &[u8]) -> bool {
     while !octets.is_empty() {

@@ -14,7 +14,7 @@ use resolver_core::cache::{Cache, CacheConfig};
 use resolver_core::entropy::Entropy;
 use resolver_core::flow::{
     AskOutcome, Attempt, AttemptMaker, BatchContext, Carrier, ClientNames, Clients, First, Flow, FlowConfig,
-    Incoming, LetterCase, Memo, Outcome, Peer, Policy, Proxies, RateLimiter, Recorded, ReplySink,
+    Incoming, LetterCase, Memo, Networks, Outcome, Peer, Policy, Proxies, RateLimiter, Recorded, ReplySink,
     ResponseContext, ResponseResult, Route, StreamRoute, Tallies, Transport, UpstreamSet, UpstreamView,
     WaiterReply,
 };
@@ -108,6 +108,7 @@ impl Flows {
             nsid: b"resolver-1".to_vec(),
             proxies: Proxies::default(),
             client_names: ClientNames::default(),
+            trusted_proxies: Networks::default(),
             in_flight_max: 64,
             waiters_max: 8,
             waiting_max: 64,

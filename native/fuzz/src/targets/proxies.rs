@@ -4,7 +4,7 @@
 
 use std::net::IpAddr;
 
-use resolver_core::flow::{client_behind, ClientNames, Networks, Proxies};
+use resolver_core::flow::{client_behind, AwaitedHead, ClientNames, Networks, Proxies};
 use resolver_core::wire::parse_query;
 use resolver_core::wire::proxy::{parse_proxy, ProxyHead, REST_OCTETS_MAX, SIGNATURE};
 
@@ -25,6 +25,7 @@ const HEADERS: [&[u8]; 8] = [
 ];
 /// Addresses of the trusted network, one by one, and another: the walk over hops goes on, or ends.
 const PROXY: &str = "192.0.2.1";
+const STRANGER: &str = "203.0.113.1";
 
 /// See the module's text.
 pub struct Sayings {
@@ -64,10 +65,40 @@ impl Sayings {
         if case.starts_with(SIGNATURE) {
             claim(parse_query(case).is_err(), "a head is a query")?;
         }
+        self.check_pieces(case, PROXY, found)?;
+        self.check_pieces(case, STRANGER, self.proxies.head_of(address(STRANGER), case))?;
         let sender = self.proxies.sender_of(address(PROXY), case);
         claim(sender.is_some() == matches!(found, ProxyHead::Whole(_)), "a proxy's datagram")?;
-        let other = self.proxies.sender_of(address("203.0.113.1"), case);
+        let other = self.proxies.sender_of(address(STRANGER), case);
         claim(other.is_none() == case.starts_with(SIGNATURE), "another's datagram")
+    }
+
+    /// A connection that begins with these octets is the same client's in whatever pieces they come.
+    fn check_pieces(&self, case: &[u8], peer: &str, whole: ProxyHead) -> Result<(), String> {
+        for piece in [1, 3, 16, 17, 4096] {
+            let (mut awaited, mut found, mut read) =
+                (AwaitedHead::new(address(peer)), ProxyHead::NeedMore, 0);
+            for part in case.chunks(piece) {
+                let mut part = part;
+                while !part.is_empty() && found == ProxyHead::NeedMore {
+                    let count = awaited.octets_to_come(&self.proxies).min(part.len());
+                    claim(count > 0, "a head is waited for in vain")?;
+                    found = awaited.take(&part[..count], &self.proxies);
+                    part = &part[count..];
+                    read += count;
+                }
+            }
+            claim(case.is_empty() || found == whole, "a head in pieces is another")?;
+            match found {
+                ProxyHead::Whole(head) if head.length > 0 => {
+                    claim(read == head.length, "what stands behind a head is read")?;
+                }
+                ProxyHead::NeedMore => claim(read == case.len(), "a head is not read on")?,
+                _ => claim(read <= 16 + REST_OCTETS_MAX, "too much is read of what is no head")?,
+            }
+            claim(awaited.into_octets() == case[..read], "what was read is not kept")?;
+        }
+        Ok(())
     }
 
     fn check_headers(&mut self, case: &[u8]) -> Result<(), String> {
@@ -77,7 +108,7 @@ impl Sayings {
             [(vec![case], vec![]), (vec![], vec![case]), (vec![one, other], vec![]), (vec![one], vec![other])]
         {
             self.clients += u64::from(client_behind(peer, &forwarded, &listed, &self.trusted).is_ok());
-            let stranger = address("203.0.113.1");
+            let stranger = address(STRANGER);
             let believed = client_behind(stranger, &forwarded, &listed, &self.trusted);
             claim(believed == Ok(stranger), "a stranger is believed")?;
         }
