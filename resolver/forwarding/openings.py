@@ -5,8 +5,9 @@ sockets, which query waits, whether the upstream counts as down (`upstream`).
 
 Theory: a handshake costs both sides a thousand times what a query does, and an upstream that refuses, fails
 in TLS or breaks each connection gets one for every miss.  So after a few in a row there is a pause, twice as
-long each time, and then one alone is begun, which all who ask meanwhile join.  The pause stays short: ten
-connections in a second cost nobody anything, and an upstream that is back answers before questions give up.
+long each time, and then two are begun, which all who ask meanwhile join.  One alone would hold everybody
+where it loses a packet or breaks.  The pause stays short: twenty connections in a second cost nobody
+anything, and an upstream that is back answers before questions give up.
 The first answer on a connection ends it.  Later ones do not: a connection that lives on says nothing of those
 that cannot be opened beside it.  `tests/vectors/openings.yaml` has the rule for both engines.
 """
@@ -17,6 +18,9 @@ from typing import Final
 
 FREE: Final = 3
 """Connections that may come to nothing in a row before there is a pause: `upstream.DOWN_AFTER_FAILURES`."""
+
+OPENING_MAX: Final = 2
+"""Connections under way at once behind a pause."""
 
 OPENING_PAUSE_S_MIN: Final = 0.05
 OPENING_PAUSE_S_MAX: Final = 0.1
@@ -48,4 +52,4 @@ class Openings:
 
     def allow(self, opening: int, now: float) -> bool:
         """Whether another may be begun, while so many are under way."""
-        return self._failures < FREE or (now >= self.paused_until and not opening)
+        return self._failures < FREE or (now >= self.paused_until and opening < OPENING_MAX)

@@ -14,6 +14,8 @@ where no other may be opened.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from resolver.forwarding.network import Receiver
 from resolver.forwarding.oddities import ANSWERS_UNLIMITED
 from resolver.wire.query_options import question_of
@@ -164,6 +166,18 @@ class Pipeline(Holder):
         ticket.pipeline = None
         if ticket.receiver is not None:
             self.live -= 1
+
+    def unsent_for(self, other: Pipeline, most: int, now: float) -> Iterator[StreamTicket]:
+        """Let go of up to `most` that somebody waits for and `other` takes.  Nothing was sent here yet."""
+        for ticket in list(self.waiting.values()):
+            if most <= 0:
+                return
+            if ticket.receiver is not None and other.takes(ticket.query_id, now):
+                self.release(ticket)
+                self.taken -= 1
+                ticket.sends -= 1
+                most -= 1
+                yield ticket
 
     def answer(self, message: bytes, now: float) -> StreamTicket | None:
         """The query that `message` belongs to; None: there is none."""

@@ -8,6 +8,7 @@ server may close a connection at any time, so when one that has served before br
 are sent once more, on a new one.  When that breaks, too, they are abandoned: whoever asked may ask again.
 Some servers give a few answers on a connection and close it, however many queries have come: how many is
 learnt, further connections get no more than that, and who finds none free waits for one.
+A handshake that lost a packet holds nobody: the connection that opens first takes those that wait for others.
 """
 
 from __future__ import annotations
@@ -299,7 +300,14 @@ class _Pool(Holder):
             receiver.on_error(ABANDONED if is_blameless else reason, ticket.left)
 
     def on_ready(self, connection: Connection) -> None:
-        """Queries can be sent on it."""
+        """Queries can be sent on it, and those that wait for others to be open need wait no longer."""
+        now = self.clock.now()
+        room = QUERIES_BEFORE_NEW_CONNECTION - len(connection.waiting)
+        for other in self.connections:
+            if other.ready_at < other.began_at:
+                for ticket in other.unsent_for(connection, room, now):
+                    connection.add(ticket, now, self._patience_s())
+                    room -= 1
         for tell in self.streams.on_ready:
             tell(connection)
 
@@ -345,5 +353,7 @@ class _Pool(Holder):
         return connection
 
     def _give(self, connection: Connection, ticket: StreamTicket, now: float) -> None:
-        patience_s = min(self.upstream.attempt_timeout_s() * PATIENCE_FACTOR, PATIENCE_S_MAX)
-        connection.send(ticket, now, patience_s)
+        connection.send(ticket, now, self._patience_s())
+
+    def _patience_s(self) -> float:
+        return min(self.upstream.attempt_timeout_s() * PATIENCE_FACTOR, PATIENCE_S_MAX)

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import yaml
 
-from resolver.forwarding.openings import FREE, OPENING_PAUSE_S_MAX, OPENING_PAUSE_S_MIN, Openings
+from resolver.forwarding.openings import FREE, OPENING_MAX, OPENING_PAUSE_S_MAX, OPENING_PAUSE_S_MIN, Openings
 from resolver.forwarding.upstream import DOWN_AFTER_FAILURES
 
 VECTORS: list[dict[str, Any]] = yaml.safe_load(
@@ -33,7 +33,7 @@ def test_connections_are_begun_as_the_vectors_say(case: dict[str, Any]) -> None:
 
 
 def test_the_vectors_speak_of_these_numbers() -> None:
-    assert (FREE, OPENING_PAUSE_S_MIN, OPENING_PAUSE_S_MAX) == (3, 0.05, 0.1)
+    assert (FREE, OPENING_MAX, OPENING_PAUSE_S_MIN, OPENING_PAUSE_S_MAX) == (3, 2, 0.05, 0.1)
 
 
 def test_an_upstream_is_down_before_connections_to_it_are_held_back_for_long() -> None:

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import uvloop
 
-from resolver.forwarding.connection import IDLE_S
+from resolver.forwarding.connection import IDLE_S, Connection
 from resolver.forwarding.network import HELD_BACK, SendError, Ticket
 from resolver.forwarding.oddities import ANSWERS_UNLIMITED, BELIEVED_S
 from resolver.forwarding.openings import FREE, OPENING_PAUSE_S_MAX, OPENING_PAUSE_S_MIN
@@ -628,7 +628,7 @@ def test_a_connection_that_lives_does_not_spare_the_upstream_others_that_come_to
             stage.ask(200 + number)
         assert stage.streams.counts.opened == opened and stage.streams.open_connections == 1
         stage.clock.advance(OPENING_PAUSE_S_MIN)
-        # Behind it one alone is begun, and with its first answer as many as ever.
+        # Behind it one that few wait for is begun, and with its first answer as many as ever.
         _, heard = stage.ask(300)[0], stage.ask(301)[0]
         assert stage.streams.counts.opened == opened + 1
         fresh = await stage.accepted.get()
@@ -640,6 +640,34 @@ def test_a_connection_that_lives_does_not_spare_the_upstream_others_that_come_to
         for _ in range(2):
             await (await stage.accepted.get()).read()
         assert stage.streams.counts.held_back == 0
+
+    perform(play)
+
+
+def test_who_waits_for_a_handshake_goes_on_with_the_connection_that_opens_first(perform: Perform) -> None:
+    async def play(stage: Stage) -> None:
+        dials: list[Connection] = []
+
+        def dial(connection: Connection) -> asyncio.Task[None]:
+            dials.append(connection)
+            return asyncio.get_running_loop().create_task(asyncio.sleep(3600))
+
+        stage.streams.dial = dial  # type: ignore[method-assign]
+        for number in range(QUERIES_BEFORE_NEW_CONNECTION + 1):
+            stage.ask(number)
+        slow, fast = dials
+        assert (len(slow.waiting), len(fast.waiting)) == (QUERIES_BEFORE_NEW_CONNECTION, 1)
+        for connection in dials:
+            assert connection.dialling is not None
+            connection.dialling.cancel()
+        real = Streams.dial(stage.streams, fast)
+        fast.dialling = real
+        accepted = await stage.accepted.get()
+        await accepted.read()
+        assert (len(slow.waiting), slow.taken, slow.live) == (1, 1, 1)
+        assert (len(fast.waiting), fast.live) == (QUERIES_BEFORE_NEW_CONNECTION,) * 2
+        assert all((ticket.sends, ticket.left) == (1, 1) for ticket in fast.waiting.values())
+        assert [ticket.left for ticket in slow.waiting.values()] == [0]
 
     perform(play)
 

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use resolver_core::flow::{Openings, FREE, OPENING_PAUSE_S_MAX, OPENING_PAUSE_S_MIN};
+use resolver_core::flow::{Openings, FREE, OPENING_MAX, OPENING_PAUSE_S_MAX, OPENING_PAUSE_S_MIN};
 use serde::Deserialize;
 use serde_norway::Value;
 
@@ -38,5 +38,5 @@ fn connections_are_begun_as_the_vectors_say() {
 
 #[test]
 fn the_vectors_speak_of_these_numbers() {
-    assert_eq!((FREE, OPENING_PAUSE_S_MIN, OPENING_PAUSE_S_MAX), (3, 0.05, 0.1));
+    assert_eq!((FREE, OPENING_MAX, OPENING_PAUSE_S_MIN, OPENING_PAUSE_S_MAX), (3, 2, 0.05, 0.1));
 }

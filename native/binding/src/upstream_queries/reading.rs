@@ -173,6 +173,11 @@ impl UpstreamQueries<'_> {
             self.on_octets(owner, octets, turn);
         }
         self.inbox = Some(inbox);
+        for (owner, connection) in self.streams.take_moved() {
+            if let Some(flight) = self.in_flight.get_mut(owner) {
+                flight.place = Some(Place::Stream(connection));
+            }
+        }
         match read {
             StreamRead::All => {}
             StreamRead::Part => self.unread.push(Place::Stream(connection)),

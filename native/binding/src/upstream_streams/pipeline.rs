@@ -171,6 +171,26 @@ impl Pipeline {
         self.waiting.iter().map(|waiting| &*waiting.query.octets)
     }
 
+    /// The IDs that somebody waits for.
+    pub fn live_ids(&self) -> impl Iterator<Item = u16> + '_ {
+        self.waiting.iter().filter(|waiting| waiting.is_live).map(|waiting| waiting.query.id)
+    }
+
+    /// How many more queries it may get, up to `most`.
+    pub fn room(&self, most: usize) -> usize {
+        most.saturating_sub(self.waiting.len()).min(self.answers_max.saturating_sub(self.taken) as usize)
+    }
+
+    /// Let go of a query that somebody waits for.  Nothing was sent here yet.
+    pub fn take_unsent(&mut self, id: u16) -> Option<StreamQuery> {
+        let place = self.place_of(id).filter(|&place| self.waiting[place].is_live)?;
+        let mut query = self.waiting.remove(place)?.query;
+        query.sends -= 1;
+        self.live -= 1;
+        self.taken -= 1;
+        Some(query)
+    }
+
     /// `owner` waits for `id` no more; whether it did.
     pub fn give_up(&mut self, id: u16, owner: Handle) -> bool {
         let Some(place) = self.place_of(id) else { return false };

@@ -6,7 +6,10 @@
 //! back in one read, and connections that a peak has opened end when it is over.  A server may close a connection at
 //! any time: when one that has served before breaks, its questions are asked once more, on a new one.  Some servers
 //! give a few answers on a connection and close it, however many queries have come: how many is learnt, and further
-//! ones get no more than that.
+//! ones get no more than that.  A handshake that lost a packet holds nobody: the connection that opens first takes
+//! those that wait for others.
+
+mod gathering;
 
 use std::os::fd::AsRawFd;
 use std::sync::atomic::Ordering;
@@ -130,6 +133,8 @@ pub struct StreamPools {
     /// Queries that somebody waits for.
     waiting: usize,
     unflushed: Vec<Handle>,
+    /// Who waits on another connection than before, and on which.
+    moved: Vec<(Handle, Handle)>,
     /// Connections that have ended and not been taken yet.
     broken: Vec<(Handle, Failure)>,
     /// When a connection is to be looked at.
@@ -150,6 +155,7 @@ impl StreamPools {
             pools: Vec::new(),
             waiting: 0,
             unflushed: Vec::new(),
+            moved: Vec::new(),
             broken: Vec::new(),
             look_at: f64::INFINITY,
             handshakes_left: HANDSHAKES_PER_TURN_MAX,
@@ -255,10 +261,14 @@ impl StreamPools {
             }
         }
         let live_now = connection.pipeline.live();
+        let has_opened = phase != Phase::Open && connection.phase == Phase::Open;
         self.waiting -= live - live_now;
         if live_now == 0 {
             connection.idle_since = now;
             self.look_at = self.look_at.min(connection.deadline());
+        }
+        if has_opened && !matches!(progress, Progress::Ended(_)) {
+            self.gather(handle, now);
         }
         match progress {
             Progress::All => StreamRead::All,

@@ -448,15 +448,16 @@ fn an_upstream_whose_connections_come_to_nothing_gets_none_for_each_question() {
     // One is tried, and whoever asks meanwhile joins it.
     let sent = [11, 12].map(|id| play.send(id));
     assert_eq!(sent[0].0, sent[1].0);
+    assert_ne!(play.send(12).0, sent[0].0, "its ID is taken there, and there may be two");
     let query = play.query(12);
-    assert_eq!(play.pools.send(0, query, play.now), Err(Failure::HeldBack), "its ID is taken there");
+    assert_eq!(play.pools.send(0, query, play.now), Err(Failure::HeldBack), "its ID is taken on both");
     let mut upstream = play.accept();
     play.turn();
     assert_eq!(asked(&mut upstream, 2), [11, 12]);
     upstream.write_all(&answer(11)).unwrap();
     assert_eq!(play.hear(1), [(sent[0].1, 11)]);
     assert_ne!(play.send(12).0, sent[0].0, "it answers: there may be as many as ever");
-    assert_eq!(play.counters.streams_opened.load(Ordering::Relaxed), u64::from(FREE) + 2);
+    assert_eq!(play.counters.streams_opened.load(Ordering::Relaxed), u64::from(FREE) + 3);
 }
 
 #[test]

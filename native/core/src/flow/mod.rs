@@ -48,7 +48,7 @@ pub use flights::{FlightKey, Waiter, Waiters};
 pub use forwarded::{client_behind, BadForwarded};
 pub use handshakes::{HandshakeLimits, TooManyHandshakes, BREACH_COST};
 pub use memo::Memo;
-pub use openings::{Openings, FREE, OPENING_PAUSE_S_MAX, OPENING_PAUSE_S_MIN};
+pub use openings::{Openings, FREE, OPENING_MAX, OPENING_PAUSE_S_MAX, OPENING_PAUSE_S_MIN};
 pub use outcome::Outcome;
 pub use pacing::Pacing;
 pub use peer::{Peer, Transport};

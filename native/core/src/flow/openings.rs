@@ -4,13 +4,16 @@
 //! which query waits, whether the upstream counts as down.  The mirror of `forwarding/openings.py`.
 //! Theory: a handshake costs both sides a thousand times what a query does, and an upstream that refuses, fails in TLS
 //! or breaks each connection gets one for every miss.  So after a few in a row there is a pause, twice as long each
-//! time, and then one alone is begun, which all who ask meanwhile join.  The pause stays short: ten connections in
-//! a second cost nobody anything, and an upstream that is back answers before questions give up.
+//! time, and then two are begun, which all who ask meanwhile join.  One alone would hold everybody where it loses a
+//! packet or breaks.  The pause stays short: twenty connections in a second cost nobody anything, and an upstream that
+//! is back answers before questions give up.
 //! The first answer on a connection ends it.  Later ones do not: a connection that lives on says nothing of those that
 //! cannot be opened beside it.  `tests/vectors/openings.yaml` has the rule for both engines.
 
 /// Connections that may come to nothing in a row before there is a pause.
 pub const FREE: u32 = 3;
+/// Connections under way at once behind a pause.
+pub const OPENING_MAX: usize = 2;
 /// The first pause.
 pub const OPENING_PAUSE_S_MIN: f64 = 0.05;
 /// The longest.
@@ -49,6 +52,6 @@ impl Openings {
 
     /// Whether another may be begun, while so many are under way.
     pub fn allow(&self, opening: usize, now: f64) -> bool {
-        self.failures < FREE || (now >= self.paused_until && opening == 0)
+        self.failures < FREE || (now >= self.paused_until && opening < OPENING_MAX)
     }
 }
