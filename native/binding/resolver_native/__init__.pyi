@@ -133,8 +133,8 @@ _Event: TypeAlias = (
 )
 """A query to answer (octets, address, route, number of the transport, the client's name); an attempt to go on
 with; a datagram for an attempt handed over (ticket, octets); the socket of one broke, or its thread ended:
-nothing will come, but its ticket is still to be closed; nobody reads a worker's sockets for now; somebody does again; the same
-of a thread with streams."""
+nothing will come, but its ticket is still to be closed; nobody reads a worker's sockets for now;
+somebody does again; the same of a thread with streams."""
 
 _Tls: TypeAlias = tuple[str, Sequence[bytes], bytes, bool]
 """What an upstream over TLS must show: a certificate of this name (empty: of its address; with pins: any), a
