@@ -82,7 +82,8 @@ _Entry: TypeAlias = tuple[_Response | None, float, float, float, float, tuple[in
 """Response, stored_at, expires_at, stale_until, failed_until, failure (its Extended DNS Error)."""
 
 _Waiter: TypeAlias = tuple[bytes, bytes, bytes, float, int, str]
-"""A client that waits: its query, its address, the route to it, when it asked, its transport's number, its name."""
+"""A client that waits: its query, its address, the route to it, when it asked, its transport's number, the
+name that it gave itself."""
 
 _Unreached: TypeAlias = Literal[
     "network",
@@ -130,10 +131,10 @@ _Event: TypeAlias = (
     | tuple[Literal["stream_down"], int]
     | tuple[Literal["stream_up"], int]
 )
-"""A query to answer (octets, address, route, number of the transport, the client's name); an attempt to go on with; a datagram
-for an attempt handed over (ticket, octets); the socket of one broke, or its thread ended: nothing will come,
-but its ticket is still to be closed; nobody reads a worker's sockets for now; somebody does again; the same
-of a thread with streams."""
+"""A query to answer (octets, address, route, number of the transport, the client's name); an attempt to go on
+with; a datagram for an attempt handed over (ticket, octets); the socket of one broke, or its thread ended:
+nothing will come, but its ticket is still to be closed; nobody reads a worker's sockets for now;
+somebody does again; the same of a thread with streams."""
 
 _Tls: TypeAlias = tuple[str, Sequence[bytes], bytes, bool]
 """What an upstream over TLS must show: a certificate of this name (empty: of its address; with pins: any), a
@@ -247,10 +248,10 @@ class Core:
         record at resolver.arpa; empty: there is none.  `nsid`: the name of this server, for clients that ask
         for it, at most 64 octets; empty: it is not told.  Raises ValueError for an address of another
         length, for a secret of under 16 octets, and for a longer `nsid`.  `blocks_relay`: the names by which
-        browsers find a relay do not exist.  `proxies`: networks whose datagrams and connections must begin with a
-        head of the PROXY protocol, version 2.  `trusted_proxies`: those whose `Forwarded` and `X-Forwarded-For`
-        are believed over HTTPS.  `names_in_path`, `names_below`: where clients over HTTPS and TLS may name
-        themselves: in the path, before this suffix of the server name.
+        browsers find a relay do not exist.  `proxies`: networks whose datagrams and connections must begin
+        with a head of the PROXY protocol, version 2.  `trusted_proxies`: those whose `Forwarded` and
+        `X-Forwarded-For` are believed over HTTPS.  `names_in_path`, `names_below`: where clients
+        over HTTPS and TLS may name themselves: in the path, before this suffix of the server name.
         """
 
     def publish(
