@@ -39,6 +39,14 @@ def _is_one_line(value: object) -> object:
 
 
 Line = Annotated[str, BeforeValidator(_is_one_line)]
+
+
+def _whole(value: object) -> object:
+    """JSON Schema takes 60.0 for an integer, as JSON has one kind of number."""
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
+Whole = Annotated[int, BeforeValidator(_whole)]
 OptionalReason = Annotated[
     Line | None, Field(None, max_length=REASON_CHARS_MAX, description="Why; it is kept in the history.")
 ]
@@ -54,7 +62,7 @@ class Wanted(Shape):
 class PauseWanted(Wanted):
     """A pause of filtering."""
 
-    for_s: int = Field(ge=1, le=int(PAUSE_S_MAX), description="Seconds; at most a day.")
+    for_s: Whole = Field(ge=1, le=int(PAUSE_S_MAX), description="Seconds; at most a day.")
     reason: Line = Field(
         min_length=1, max_length=REASON_CHARS_MAX, pattern=r"\S", description="Kept in the history."
     )

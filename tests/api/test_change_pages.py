@@ -144,6 +144,13 @@ def test_description_says_which_bodies_may_be_left_out() -> None:
     assert needed == {f"/api/v1{path}" for path in ("/pause", "/cache/flush", "/edits")}
 
 
+def test_whole_number_is_one_however_json_writes_it() -> None:
+    recorder = Recorder()
+    body = {"for_s": 60.0, "reason": "why"}
+    answer = Made(changing=recorder).ask("/api/v1/pause", method="POST", role=Role.APPROVE, json=body)
+    assert answer.status_code == 200 and recorder.asked[0][2]["for_s"] == 60
+
+
 def test_page_of_another_site_changes_nothing_even_with_a_token() -> None:
     recorder = Recorder()
     headers = {"origin": "https://evil.example", "sec-fetch-site": "cross-site"}
@@ -196,6 +203,7 @@ def test_conflict_tells_the_second_editor_what_changed() -> None:
     [
         ("/pause", {"for_s": 86_401, "reason": "why"}),
         ("/pause", {"for_s": 0, "reason": "why"}),
+        ("/pause", {"for_s": 1.5, "reason": "why"}),
         ("/pause", {"for_s": 600}),
         ("/pause", {"for_s": 600, "reason": ""}),
         ("/pause", {"for_s": 600, "reason": "   "}),

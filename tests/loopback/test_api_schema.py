@@ -7,10 +7,12 @@ import re
 import subprocess
 import sys
 from pathlib import Path
+from typing import NamedTuple
 
 import pytest
 
-from tests.loopback.server import ROOT, Server
+from resolver.api.tokens import Role, line_of, new_token
+from tests.loopback.server import Server
 
 pytestmark = [pytest.mark.loopback, pytest.mark.slow]
 
@@ -60,6 +62,12 @@ def schemathesis(url: str, token: str, folder: Path, *options: str) -> subproces
     return subprocess.run(command, capture_output=True, text=True, cwd=folder, check=False, timeout=7_000)
 
 
+class Served(NamedTuple):
+    url: str
+    tokens: dict[Role, str]
+    folder: Path
+
+
 def generated(said: str) -> int:
     """Requests that were made."""
     found = re.search(r"(\d+) generated", said)
@@ -75,39 +83,25 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> object:
         "engine": "python",
     }
     server = Server(folder, blocklist=HOSTILE, changes=changes)
-    made = subprocess.run(
-        [
-            sys.executable,
-            "-m",
-            "resolver",
-            "token",
-            "tester",
-            "--role",
-            "read",
-            "--write",
-            "--config",
-            str(server.settings_path),
-        ],
-        capture_output=True,
-        text=True,
-        cwd=ROOT,
-        check=True,
-    )
+    tokens = {role: new_token() for role in (Role.READ, Role.APPROVE)}
+    file = server.settings_path.parent / "tokens"
+    file.write_text("".join(f"{line_of(role.word, role, token)}\n" for role, token in tokens.items()))
+    file.chmod(0o600)
     with server:
         server.wait_until_ready()
-        yield f"http://127.0.0.1:{server.http_port}", made.stdout.strip(), folder
+        yield Served(f"http://127.0.0.1:{server.http_port}", tokens, folder)
 
 
-def test_pages_of_the_server_answer_as_described(served: tuple[str, str, Path]) -> None:
-    url, token, folder = served
+def test_pages_of_the_server_answer_as_described(served: Served) -> None:
+    url, token, folder = served.url, served.tokens[Role.READ], served.folder
     done = schemathesis(url, token, folder, "--include-path-regex", IN_THE_SERVER, *LENGTH_IN_THE_SERVER)
     assert done.returncode == 0, done.stdout[-6_000:]
     assert generated(done.stdout) > (1_000 if IS_LONG else 50)
 
 
 @pytest.mark.skipif(IS_LONG, reason="the long form has them all")
-def test_bounds_of_what_pages_take_are_answered_as_described(served: tuple[str, str, Path]) -> None:
-    url, token, folder = served
+def test_bounds_of_what_pages_take_are_answered_as_described(served: Served) -> None:
+    url, token, folder = served.url, served.tokens[Role.READ], served.folder
     # As many of some 300 as fit: on a busy machine few.
     done = schemathesis(
         url,
@@ -119,8 +113,26 @@ def test_bounds_of_what_pages_take_are_answered_as_described(served: tuple[str, 
     assert generated(done.stdout) > 0
 
 
-def test_pages_that_are_read_answer_as_described(served: tuple[str, str, Path]) -> None:
-    url, token, folder = served
+def test_pages_that_are_read_answer_as_described(served: Served) -> None:
+    url, token, folder = served.url, served.tokens[Role.READ], served.folder
     done = schemathesis(url, token, folder, "--exclude-path-regex", IN_THE_SERVER, *LENGTH_THAT_IS_READ)
+    assert done.returncode == 0, done.stdout[-6_000:]
+    assert generated(done.stdout) > (200 if IS_LONG else 0)
+
+
+def test_pages_that_change_something_answer_as_described(served: Served) -> None:
+    """By whoever may do everything; behind the others, for what it pauses and edits."""
+    count, most_s = ("60", "1800") if IS_LONG else ("1", "6")
+    done = schemathesis(
+        served.url,
+        served.tokens[Role.APPROVE],
+        served.folder,
+        "--include-method",
+        "POST",
+        "--max-examples",
+        count,
+        "--max-time",
+        most_s,
+    )
     assert done.returncode == 0, done.stdout[-6_000:]
     assert generated(done.stdout) > (200 if IS_LONG else 0)
