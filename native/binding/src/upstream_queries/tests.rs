@@ -224,12 +224,12 @@ fn what_was_taken_on_and_never_sent_is_handed_over_when_the_thread_ends() {
 
 #[test]
 fn replies_on_more_sockets_than_are_judged_together_all_reach_who_waits() {
-    const COUNT: usize = 70;
-    let rig = Rig::with_room_for(2 * COUNT, COUNT);
+    const ASKED_COUNT: usize = 70;
+    let rig = Rig::with_room_for(2 * ASKED_COUNT, ASKED_COUNT);
     let epoll = Arc::new(Epoll::new().unwrap());
     let mut upstream_queries = UpstreamQueries::new(&rig.shared, 0, 0, Arc::clone(&epoll), NOW);
     let mut counts = ThreadCounts::default();
-    for number in 0..COUNT as u8 {
+    for number in 0..ASKED_COUNT as u8 {
         let mut query = QUERY.to_vec();
         query[13..15].copy_from_slice(&[b'0' + number / 10, b'0' + number % 10]); // Another name.
         match rig.ask_for(&query) {
@@ -239,7 +239,7 @@ fn replies_on_more_sockets_than_are_judged_together_all_reach_who_waits() {
     }
     upstream_queries.send_taken(&mut LoopContext { policy: None, counts: &mut counts, now: NOW });
     let mut octets = [0; 512];
-    for number in 0..COUNT {
+    for number in 0..ASKED_COUNT {
         let (length, peer) = rig.upstream.recv_from(&mut octets).unwrap();
         rig.upstream.send_to(&octets[..length], peer).unwrap();
         if number == 5 {
@@ -247,18 +247,18 @@ fn replies_on_more_sockets_than_are_judged_together_all_reach_who_waits() {
             rig.upstream.send_to(&octets[..length], peer).unwrap();
         }
     }
-    let mut events = crate::epoll::Events::with_room_for(2 * COUNT);
+    let mut events = crate::epoll::Events::with_room_for(2 * ASKED_COUNT);
     epoll.wait(&mut events, 1000).unwrap();
     let mut turn = LoopContext { policy: None, counts: &mut counts, now: NOW };
-    for index in 0..COUNT {
+    for index in 0..ASKED_COUNT {
         let number = events.number(index).expect("each socket is reported");
         upstream_queries.read_from(number, events.is_over(index), &mut turn);
     }
     upstream_queries.judge_heard(&mut turn);
-    let events = rig.shared.ring.drain(2 * COUNT).1;
+    let events = rig.shared.ring.drain(2 * ASKED_COUNT).1;
     let is_reply =
         |event: &&Event| matches!(event, Event::Handover(each) if each.reason == HandoverReason::Reply);
-    assert_eq!(events.iter().filter(is_reply).count(), COUNT);
+    assert_eq!(events.iter().filter(is_reply).count(), ASKED_COUNT);
     assert_eq!(rig.waits(), (0, 0));
 }
 

@@ -9,6 +9,7 @@
 
 mod connection;
 mod framing;
+mod gathering;
 mod inbox;
 mod pipeline;
 mod pools;

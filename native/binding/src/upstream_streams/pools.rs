@@ -9,8 +9,6 @@
 //! ones get no more than that.  A handshake that lost a packet holds nobody: the connection that opens first takes
 //! those that wait for others.
 
-mod gathering;
-
 use std::os::fd::AsRawFd;
 use std::sync::atomic::Ordering;
 use std::sync::Arc;
@@ -32,7 +30,7 @@ const CONNECTIONS_PER_UPSTREAM_MAX: usize = 8;
 const OVERDUE_PER_UPSTREAM_MAX: usize = 8;
 
 /// A connection with this many unanswered queries is joined only if no other may be opened.
-const QUERIES_BEFORE_NEW_CONNECTION: usize = 16;
+pub(super) const QUERIES_BEFORE_NEW_CONNECTION: usize = 16;
 
 /// How often one query is sent, in all.
 const SENDS_MAX: u8 = 2;
@@ -128,13 +126,13 @@ impl Pool {
 pub struct StreamPools {
     epoll: Arc<Epoll>,
     counters: Arc<Counters>,
-    connections: Slab<Connection>,
+    pub(super) connections: Slab<Connection>,
     pools: Vec<Pool>,
     /// Queries that somebody waits for.
     waiting: usize,
-    unflushed: Vec<Handle>,
+    pub(super) unflushed: Vec<Handle>,
     /// Who waits on another connection than before, and on which.
-    moved: Vec<(Handle, Handle)>,
+    pub(super) moved: Vec<(Handle, Handle)>,
     /// Connections that have ended and not been taken yet.
     broken: Vec<(Handle, Failure)>,
     /// When a connection is to be looked at.
@@ -162,6 +160,11 @@ impl StreamPools {
             last_handshake: None,
             now: 0.0,
         }
+    }
+
+    /// All connections to an upstream, open and being opened.
+    pub(super) fn connections_to(&self, upstream: u16) -> Vec<Handle> {
+        self.pools[usize::from(upstream)].connections.clone()
     }
 
     /// How many upstreams have a number.

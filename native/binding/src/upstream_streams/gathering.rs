@@ -2,15 +2,15 @@
 //!
 //! Knows: the connections to one upstream.  Does not know: how they are opened, who waits.
 
-use super::super::connection::Phase;
-use super::{StreamPools, QUERIES_BEFORE_NEW_CONNECTION};
+use super::connection::Phase;
+use super::pools::{StreamPools, QUERIES_BEFORE_NEW_CONNECTION};
 use crate::slab::Handle;
 
 impl StreamPools {
     /// A connection is open: those that wait for others to be need wait no longer.
     pub(super) fn gather(&mut self, handle: Handle, now: f64) {
         let Some(upstream) = self.connections.get(handle).map(|open| open.upstream) else { return };
-        for other in self.pools[usize::from(upstream)].connections.clone() {
+        for other in self.connections_to(upstream) {
             let Some(open) = self.connections.get(handle) else { return };
             let room = open.pipeline.room(QUERIES_BEFORE_NEW_CONNECTION);
             let opening = self.connections.get(other).filter(|other| other.phase != Phase::Open);
