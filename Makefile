@@ -72,7 +72,7 @@ test: engine web $(READY) peers ## every test, real servers and clients included
 long: export FUZZ_PROFILE = long
 long: export PYTEST_TIMEOUT = 7200
 long: export LONG_PEERS = long
-long: engine web $(READY) peers ## what takes hours: every test and fuzzing at length, abuse, lists of 10,000,000 names
+long: engine web $(READY) peers deb rootfs ## what takes hours: every test, the packages in systems of their own, fuzzing at length, abuse, long lists
 	scripts/test-native.sh $(VENV)
 	$(PYTEST) -n $(WORKERS) --dist worksteal
 	$(BIN)/python -m benchmarks abuse

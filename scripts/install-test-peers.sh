@@ -40,6 +40,10 @@ want logrotate logrotate
 want mandoc mandoc
 want zsh zsh
 want fish fish
+# The units are judged by systemd's own programs, which need no running systemd.
+want systemd-analyze systemd
+want systemd-socket-activate systemd
+want mount mount
 if [ "${1:-}" = long ]; then
     # Packages are installed in systems made for that, and judged.
     want debootstrap debootstrap
