@@ -21,8 +21,8 @@ from resolver.listeners.https_connection import HttpSide
 from resolver.listeners.limits import NEVER
 from resolver.listeners.stream import StreamListener
 from resolver.listeners.tls_connection import TlsSide
+from tests.listeners.stream_rig import ScriptedService, connect, is_closed, run, until
 from tests.listeners.test_http2 import frame
-from tests.listeners.test_stream import ScriptedService, connect, is_closed, run, until
 from tests.listeners.test_tls import Client as TlsClient
 from tests.support.list_server import serving
 

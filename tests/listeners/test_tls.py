@@ -19,7 +19,7 @@ from resolver.listeners.limits import ConnectionLimits
 from resolver.listeners.stream import StreamListener
 from resolver.listeners.tls import TlsSession
 from resolver.listeners.tls_connection import TlsSide
-from tests.listeners.test_stream import (
+from tests.listeners.stream_rig import (
     WAIT_S,
     NativeGates,
     ScriptedService,
