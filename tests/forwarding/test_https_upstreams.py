@@ -11,7 +11,7 @@ from resolver.forwarding.connection import IDLE_S
 from resolver.forwarding.frame_bound import FRAMES_AT_FIRST, FRAMES_PER_QUERY
 from resolver.forwarding.upstream import Upstream
 from resolver.wire.query_options import QUERY_BLOCK_OCTETS
-from tests.forwarding.test_tls_upstreams import Perform, Stage, perform, query
+from tests.forwarding.tls_rig import Perform, Stage, perform, query
 from tests.support import encrypted_upstreams as fake
 from tests.support.encrypted_upstreams import HOST, LOOPBACK, Accepted
 

@@ -21,9 +21,9 @@ from resolver.listeners.https_connection import HttpSide
 from resolver.listeners.limits import NEVER
 from resolver.listeners.stream import StreamListener
 from resolver.listeners.tls_connection import TlsSide
+from tests.listeners.http2_rig import frame
 from tests.listeners.stream_rig import ScriptedService, connect, is_closed, run, until
-from tests.listeners.test_http2 import frame
-from tests.listeners.test_tls import Client as TlsClient
+from tests.listeners.tls_rig import Client as TlsClient
 from tests.support.list_server import serving
 
 DATE = b"Mon, 01 Jun 2026 00:00:00 GMT"

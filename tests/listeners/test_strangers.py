@@ -27,7 +27,7 @@ from tests.listeners.test_proxy_heads import (
     head,
     over_streams,
 )
-from tests.listeners.test_tls import shake_hands
+from tests.listeners.tls_rig import shake_hands
 from tests.support.list_server import serving
 
 FRIEND, OTHER = "127.0.0.1", "127.0.0.2"
