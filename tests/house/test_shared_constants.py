@@ -151,17 +151,18 @@ def rust_constants(sources: Iterable[str]) -> Values:
             texts.setdefault(const.group(1), set()).add(source[const.end() : _end(code, const.end())])
         for name, value in _MACRO_CONST.findall(code):
             texts.setdefault(name, set()).add(value)
-    values: Values = {}
+
+    @cache
+    def values_of(name: str) -> frozenset[Any]:
+        return frozenset(_value_in_rust(text, look_up) for text in texts.get(name, set()))
 
     def look_up(name: str) -> Any:
-        known = {_value_in_rust(text, look_up) for text in texts.get(name, set())}
+        known = values_of(name)
         if len(known) != 1 or None in known:
             raise Unread(name)
-        return known.pop()
+        return next(iter(known))
 
-    for name, spellings in texts.items():
-        values[name] = {_value_in_rust(text, look_up) for text in spellings}
-    return values
+    return {name: set(values_of(name)) for name in texts}
 
 
 def _end(code: str, at: int) -> int:
