@@ -123,10 +123,11 @@ def python_constants(sources: Iterable[str]) -> Values:
                 raise Unread(name)
             return own[name]
 
-        for name, expression in _assignments(ast.parse(source).body):
+        body = ast.parse(source).body
+        for name, expression in _assignments(body):
             own[name] = _read(expression, look_up)
             found.setdefault(name.lstrip("_"), set()).add(own[name])
-        for node in ast.parse(source).body:
+        for node in body:
             if isinstance(node, ast.ClassDef) and node.name in ENUMS:
                 for name, expression in _assignments(node.body):
                     found.setdefault(ENUMS[node.name] + name, set()).add(_read(expression, look_up))
