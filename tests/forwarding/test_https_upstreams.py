@@ -169,7 +169,7 @@ def test_an_answer_with_a_foreign_id_is_none(perform: Perform) -> None:
             http.reply(stream, b"\x12\x34" + fake.answer_to(body)[2:])
             await fake.silent(accepted)
 
-        assert await stage.ask(await open_(stage, foreign)) == "http"
+        assert await stage.ask(await open_(stage, foreign)) == "malformed"
 
     perform(play)
 

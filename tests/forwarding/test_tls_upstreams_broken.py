@@ -131,7 +131,7 @@ def test_an_answer_without_framing_ends_the_connection(perform: Perform) -> None
             accepted.writer.write(b"\0\3abc")
             await fake.silent(accepted)
 
-        assert await stage.ask(to(await stage.server(broken))) == "stream"
+        assert await stage.ask(to(await stage.server(broken))) == "malformed"
         assert stage.streams.open_connections == 0
 
     perform(play)

@@ -58,7 +58,7 @@ async def half_closing(accepted: Accepted) -> None:
         (garbage_instead_of_tls, False, "tls"),
         (fake.resetting, True, "stream"),
         (half_closing, True, "stream"),
-        (no_dns, True, "stream"),
+        (no_dns, True, "malformed"),
         (another_question, True, "reply"),
     ],
 )
