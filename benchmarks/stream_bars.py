@@ -150,8 +150,12 @@ def _groups(figures: Figures, transport: str) -> str:
 
 
 def _other_lines(figures: Figures) -> Iterator[BarLine]:
-    ratio = middle(one["ratio"] for one in figures.readings(PART, contestant="native", shape="beside"))
-    measured = "" if ratio is None else f"{ratio:.2f} ×"
+    ratio, echo = (
+        middle(one["ratio"] for one in figures.readings(PART, contestant=name, shape="beside"))
+        for name in ("native", ECHO)
+    )
+    control = "" if echo is None else f" (echo {echo:.2f} ×)"
+    measured = "" if ratio is None else f"{ratio:.2f} ×{control}"
     met = None if ratio is None else ratio <= BESIDE_RATIO
     what = "native, p99 of UDP hits beside 1,000 handshakes/s: times itself alone"
     yield BarLine(what, f"≤ {BESIDE_RATIO} ×", measured, met)

@@ -28,7 +28,7 @@ from benchmarks.field import (
     version_numbers,
     version_of,
 )
-from benchmarks.measure import LOAD_CORE, SERVER_CORE, pinned
+from benchmarks.measure import LOAD_CORE, SERVER_CORE, compile_c, pinned
 from benchmarks.workload import TOP_LABELS, Workload
 from tests.loopback.authority import NSD_CONFIGURATION, answers
 from tests.loopback.process import Program, free_port, poll, running_on_a_free_port
@@ -128,23 +128,28 @@ def is_open(port: int) -> bool:
 
 @contextmanager
 def running_echo(directory: Path, rig: Rig, streams: Streams, gather_us: int) -> Iterator[StreamEntrant]:
-    """Both echoes as one contestant; the one that gathers speaks no HTTP."""
+    """The echoes of all transports as one contestant; the one that gathers speaks no HTTP and has no UDP."""
     tcp_port = free_port()
     files: list[str | Path] = [streams.certificate, streams.key]
     words: list[str | Path] = [str(tcp_port), str(streams.tls_port), *files, str(gather_us)]
     with ExitStack() as stack:
+        directory.mkdir(parents=True, exist_ok=True)
         bare = Program([*pinned(SERVER_CORE), str(rig.stream_echo), *words], directory, name="stream-echo")
         programs = {"tcp": bare, "tls": bare}
         ports = {"tcp": tcp_port, "tls": streams.tls_port}
+        udp_port = 0
         if not gather_us:
             http = [*pinned(SERVER_CORE), rig.http_echo, str(streams.https_port), *files]
             programs["https"] = Program(http, directory, name="http-echo")
             ports["https"] = streams.https_port
+            udp_port = free_port()
+            datagrams = [*pinned(SERVER_CORE), str(compile_c("udp_echo.c", directory)), str(udp_port), "1"]
+            stack.enter_context(Program(datagrams, directory, name="udp-echo"))
         for transport, program in programs.items():
             stack.enter_context(program)
             port = ports[transport]
             poll(lambda port=port: is_open(port), timeout_s=10.0, what=f"the echo of {transport}")  # type: ignore[misc]
-        yield StreamEntrant(0, ports, programs)
+        yield StreamEntrant(udp_port, ports, programs)
 
 
 @contextmanager

@@ -93,7 +93,7 @@ def measure_streams(
 def _warm_up(running: StreamField) -> None:
     """Let everyone have the hot names cached: some keep answers to datagrams and to streams apart."""
     for name, entrant in running.entrants.items():
-        if not entrant.udp_port or name.endswith(OVER_TLS):
+        if not entrant.udp_port or name == ECHO or name.endswith(OVER_TLS):
             continue
         ask_once(entrant.udp_port, running.workload.warm_up(), Asking())
         for transport in ("tcp", "tls"):

@@ -111,10 +111,14 @@ def test_misses_and_hits_beside_handshakes_are_judged() -> None:
             reading("native+tls", "udp", "miss", "miss", 21.0),
             reading("unbound+tls", "udp", "miss", "miss", 60.0),
             {**reading("native", "udp", "beside", "hot", None), **beside},
+            {**reading("echo", "udp", "beside", "hot", None), **beside, "ratio": 1.3},
         ]
     )
     assert said["native, a miss over a TLS upstream: more than over UDP"] == ("9.0 µs", False)
-    assert said["native, p99 of UDP hits beside 1,000 handshakes/s: times itself alone"] == ("1.40 ×", True)
+    assert said["native, p99 of UDP hits beside 1,000 handshakes/s: times itself alone"] == (
+        "1.40 × (echo 1.30 ×)",
+        True,
+    )
     assert said["native, a miss over a TLS upstream, Unbound over the same: times the best peer's CPU"][1]
 
 
