@@ -223,7 +223,7 @@ class Connection(Pipeline, asyncio.Protocol):
             self._owner.on_room()
 
     def _lose_framing(self) -> None:
-        """What is read here is no message of the upstream's any more: each question decides where it goes on."""
+        """What is read here is no message of the upstream's any more: each question goes on by itself."""
         self.shut(MALFORMED)
 
     def _look_after(self) -> None:

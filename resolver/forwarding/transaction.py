@@ -142,7 +142,7 @@ class Transaction(Line):
     def _on_garbage(self, attempt: Attempt, now: float) -> Step:
         """The connection brought what is no message: perhaps because of this question, perhaps of another's.
 
-        So it may be asked again there, if nobody else is left, but no more often than broken answers may come.
+        So it may be asked again there if nobody else is left, as often as broken answers may come.
         """
         if attempt.upstream.is_stream:
             self._again = (*self._again, attempt.upstream)
