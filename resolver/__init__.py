@@ -1,6 +1,7 @@
 """A DNS filtering resolver: forwards, caches, and refuses the names of listed exchanges."""
 
 import os as _os
+import signal as _signal
 
 __version__ = "0.1.0"
 
@@ -11,3 +12,8 @@ if _os.environ.get("EXCHANGE_RESOLVER_PARENT", __version__) != __version__:
         f"the program on the disk is version {__version__}, and the server that runs is "
         f"{_os.environ['EXCHANGE_RESOLVER_PARENT'][:20]}: restart it"
     )
+
+# Ctrl-C reaches all processes of a terminal.  A child is ended by its parent, which lets what it has begun
+# come to its end or begins it again; one that ended by itself would be told as a failure.
+if "EXCHANGE_RESOLVER_PARENT" in _os.environ:
+    _signal.signal(_signal.SIGINT, _signal.SIG_IGN)

@@ -242,6 +242,10 @@ def open_lock(path: Path) -> int:
             owner = os.fstat(folder)
             os.fchown(descriptor, owner.st_uid, owner.st_gid)
         return descriptor
+    except OSError as error:
+        # The name alone, asked for in an open folder, says nothing of the place.
+        error.filename = str(target)
+        raise
     finally:
         os.close(folder)
 

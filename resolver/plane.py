@@ -94,9 +94,9 @@ class Handover(NamedTuple):
     octets: bytes | None
     """What came in; None: nothing did."""
     reason: str
-    """`reply`, `timeout`, or a word of `upstream.FAILURE_REASONS`: nothing got there, or the connection
-    broke; `abandoned`: the plane gave the attempt up, for no fault of the upstream's; `held_back`: nothing
-    was sent, for connections came to nothing just now; `recalled`: Python called for all of them."""
+    """`reply`, `timeout`, or a word of `upstream.FAILURE_REASONS`: nothing got there, the connection broke or
+    brought no DNS; `abandoned`: the plane gave the attempt up, for no fault of the upstream's; `held_back`:
+    nothing was sent, for connections came to nothing just now; `recalled`: Python called for all of them."""
     sends: int | None
     """How often the query left, where nothing more will come; None: as often as it may."""
     waiters: list[WaitingFields]

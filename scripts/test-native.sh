@@ -41,7 +41,7 @@ if [ "${FUZZ_PROFILE:-short}" = long ]; then
         # With Python's own allocator valgrind would see few of its blocks.
         PYTHONMALLOC=malloc valgrind --quiet --error-exitcode=9 --errors-for-leak-kinds=none --leak-check=no \
             --suppressions=native/binding/valgrind.supp \
-            "$venv/bin/python" -m pytest -q -p no:cacheprovider tests/native/test_resolver_native.py
+            "$venv/bin/python" -m pytest -q -p no:cacheprovider tests/native/test_resolver_native*.py
     fi
     fuzz() {
         cargo run --quiet --locked --manifest-path native/Cargo.toml --profile fuzz -p resolver-fuzz -- "$@"

@@ -83,8 +83,14 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(key=lambda item: ("loopback" not in item.path.parts, item.path not in long))
 
 
+def pytest_sessionstart() -> None:
+    """While tests are collected nearly all that is made stays: no look for garbage until they are."""
+    gc.disable()
+
+
 def pytest_collection_finish() -> None:
     """What is collected lives until the end: no full collection of garbage need walk it, and many tests make one."""
+    gc.enable()
     gc.collect()
     gc.freeze()
 

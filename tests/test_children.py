@@ -295,3 +295,8 @@ def test_a_child_of_another_version_ends_and_says_why(version: str, monkeypatch:
             f"the program on the disk is version {__version__}, and the server that runs is 0.0.9: restart it"
         )
         assert ended.last_words() == expected
+
+
+def test_ctrl_c_ends_the_parent_and_leaves_the_end_of_its_children_to_it(program: Says) -> None:
+    program("import os, signal, resolver; os.kill(os.getpid(), signal.SIGINT); print('went on')")
+    assert run().output == b"went on\n"

@@ -306,3 +306,10 @@ def test_where_mounts_are_not_known_files_are_replaced_all_the_same(
     monkeypatch.setattr("resolver.durable._MOUNTS", tmp_path / "none")
     replace_file(tmp_path / "f", b"one")
     assert (tmp_path / "f").read_bytes() == b"one"
+
+
+def test_a_lock_that_cannot_be_taken_is_named_with_its_folder(tmp_path: Path) -> None:
+    (tmp_path / "lock").symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(OSError) as refusal, locked(tmp_path / "lock"):
+        pass
+    assert refusal.value.filename == str(tmp_path / "lock")

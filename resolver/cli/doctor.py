@@ -23,6 +23,7 @@ from typing import Final
 from rich.console import Console
 from rich.text import Text
 
+from resolver.cli.called_as import called_as
 from resolver.cli.certificates import certificate_problems
 from resolver.cli.files import (
     EXIT_BAD_INPUT,
@@ -73,6 +74,7 @@ READY_OCTETS_MAX: Final = 1 << 20
 _SIGNS: Final = {"error": "✗", "warning": "!", "fine": "✓", "unknown": "?"}
 _STYLES: Final = {"error": "bold red", "warning": "yellow", "fine": "green", "unknown": "dim"}
 _ORDER: Final = ("error", "warning", "unknown", "fine")
+_PROGRAM: Final = re.compile(r"((?:sudo )?)exchange-resolver(?= )")
 _OURS: Final = re.compile(r"(sudo )?exchange-resolver (?!init)")
 """Our own commands, all of which take --config but the one that makes settings."""
 
@@ -88,6 +90,7 @@ def diagnose(config: Path | None, *, offline: bool, as_json: bool, root: Path = 
         code = EXIT_BAD_INPUT
     elif any(finding.is_wrong for finding in findings):
         code = EXIT_FINDINGS
+    findings = [_as_called(finding) for finding in findings]
     findings.sort(key=lambda finding: _ORDER.index(finding.level))
     if as_json:
         wrong = [finding for finding in findings if finding.is_wrong]
@@ -113,6 +116,13 @@ def _findings(machine: Machine, config: Path | None, *, offline: bool) -> tuple[
         return [*findings, *_of_machine(machine)], False
     found = [*findings, *_of_settings(machine, path, settings, command, offline=offline)]
     return [_with_config(one, config) for one in found], True
+
+
+def _as_called(finding: Finding) -> Finding:
+    """The same with a command of ours that can be copied."""
+    if not (ours := _PROGRAM.match(finding.remedy)):
+        return finding
+    return replace(finding, remedy=f"{ours[1]}{called_as()}{finding.remedy[ours.end() :]}")
 
 
 def _with_config(finding: Finding, config: Path | None) -> Finding:

@@ -16,6 +16,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
+from resolver.cli.called_as import called_as
 from resolver.cli.check import default_state_dir
 from resolver.cli.files import (
     EXIT_FINDINGS,
@@ -197,8 +198,8 @@ def _print(imported: _Imported, paths: list[Path], directory: Path) -> None:
     if not imported.gathered.losses:
         print("nothing was left out")
     if paths:
-        print(f"next: exchange-resolver check --config {directory / SETTINGS_FILE}")
-        print(f"then: exchange-resolver lists update --config {directory / SETTINGS_FILE}")
+        print(f"next: {called_as()} check --config {directory / SETTINGS_FILE}")
+        print(f"then: {called_as()} lists update --config {directory / SETTINGS_FILE}")
 
 
 def _say(line: str) -> None:

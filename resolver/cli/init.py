@@ -15,6 +15,7 @@ from ipaddress import ip_address
 from pathlib import Path
 from typing import Final, TypeVar
 
+from resolver.cli.called_as import called_as
 from resolver.cli.files import EXIT_FINDINGS, EXIT_FINE, BadInput, bad_input, print_problems
 from resolver.cli.init_advice import advice, only_here, other_ports, reached_at
 from resolver.cli.init_profiles import (
@@ -88,8 +89,8 @@ def make_configuration(
     print()
     for line in _advice(machine, answers):
         print(line)
-    print(f"\nnext: exchange-resolver doctor --config {paths[0]}")
-    print(f"then: exchange-resolver run --config {paths[0]}")
+    print(f"\nnext: {called_as()} doctor --config {paths[0]}")
+    print(f"then: {called_as()} run --config {paths[0]}")
     return code
 
 
@@ -207,7 +208,7 @@ def _say_upstreams(tried: Sequence[Tried], remark: str) -> int:
         shown = f"answers in {time_s * 1000:.0f} ms" if time_s is not None and not said else said
         print(f"upstream {one.upstream.name}: {shown}")
     if tried and not any(one.is_fine for one in tried):
-        print("  no upstream answers: is there a way to the Internet?  exchange-resolver upstreams test")
+        print(f"  no upstream answers: is there a way to the Internet?  {called_as()} upstreams test")
         code = EXIT_FINDINGS
     if remark:
         print(f"note: {remark}")

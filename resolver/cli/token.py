@@ -10,7 +10,7 @@ from pathlib import Path
 
 from resolver.api.token_file import read_file
 from resolver.api.tokens import TOKENS_MAX, line_of, name_from, new_token, role_from
-from resolver.cli.files import EXIT_FINE, BadInput, bad_input, read_settings
+from resolver.cli.files import EXIT_FINE, BadInput, bad_input, read_settings, settings_path
 from resolver.durable import replace_file
 from resolver.portions import open_regular, read_up_to
 from resolver.problems import Problem, has_errors, printable
@@ -41,10 +41,14 @@ def make_token(name: str, role: str, config: Path | None, *, writes: bool) -> in
 
 def _write(name: str, line: str, config: Path | None) -> Path:
     """Add the line to the file of the settings.  Raises BadInput."""
-    settings, _ = read_settings(config)
+    source = settings_path(config)
+    settings, _ = read_settings(source)
     path = settings.http.tokens_file
     if path is None:
-        message = "the settings name no file: set http.tokens_file, or put the line into the environment"
+        message = (
+            f"{source} names no file: write `tokens_file: tokens` under `http:` there and restart the "
+            "server, or put the line into the environment"
+        )
         raise BadInput([Problem("--write", 0, message)])
     before = b""
     if path.exists():

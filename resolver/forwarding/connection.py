@@ -12,7 +12,7 @@ from collections.abc import Iterable
 from typing import Protocol, cast
 
 from resolver.clock import Clock, TimerHandle
-from resolver.forwarding.network import ABANDONED
+from resolver.forwarding.network import ABANDONED, MALFORMED
 from resolver.forwarding.oddities import ANSWERS_UNLIMITED
 from resolver.forwarding.pipeline import CLOCK_SLACK_S, Pipeline, StreamTicket
 from resolver.forwarding.upstream import Upstream
@@ -216,14 +216,15 @@ class Connection(Pipeline, asyncio.Protocol):
         if receiver is not None:
             receiver.on_octets(message)
         if not is_reply:
-            self._lose_framing()
+            # Whose it is, is known: the others are asked elsewhere.
+            self.shut("stream")
         self._look_after()
         if not self._is_shut:
             self._owner.on_room()
 
     def _lose_framing(self) -> None:
-        """What is read here is no message of the upstream's any more; others may be served elsewhere."""
-        self.shut("stream")
+        """What is read here is no message of the upstream's any more: each question goes on by itself."""
+        self.shut(MALFORMED)
 
     def _look_after(self) -> None:
         """Nobody may wait here any more: it is closed when it is of no use, or idle for long."""

@@ -29,7 +29,7 @@ from h2.settings import SettingCodes, Settings
 
 from resolver.forwarding.connection import MESSAGE_OCTETS_MIN, Connection, Owner
 from resolver.forwarding.frame_bound import FrameBound
-from resolver.forwarding.network import ABANDONED
+from resolver.forwarding.network import ABANDONED, MALFORMED
 from resolver.forwarding.oddities import ANSWERS_UNLIMITED
 from resolver.forwarding.pipeline import StreamTicket
 from resolver.forwarding.upstream import HTTPS_PORT, Upstream
@@ -98,13 +98,13 @@ class HttpsConnection(Connection):
     def data_received(self, data: bytes) -> None:
         """Take whole replies out of the stream."""
         if not self._bound.takes(data, self.taken):
-            self._lose_framing()
+            self.shut("stream")
             return
         try:
             events = self._http.receive_data(data)
         except H2Error:
             self._flush()  # what was wrong, for its log
-            self._lose_framing()
+            self.shut("stream")
             return
         for event in events:
             if self._is_shut:
@@ -196,15 +196,18 @@ class HttpsConnection(Connection):
     def _on_reply(self, exchange: _Exchange) -> None:
         ticket = exchange.ticket
         body = bytes(exchange.body)
-        if not exchange.is_answer or len(body) < MESSAGE_OCTETS_MIN:
+        if not exchange.is_answer:
             shown = exchange.status.decode("ascii", "replace")
             words = f"HTTP status {shown}" if exchange.status != STATUS_OK else "its reply is no DNS message"
             self._fail(ticket, "http", words)
             return
+        if len(body) < MESSAGE_OCTETS_MIN:
+            self._fail(ticket, MALFORMED, "its answer is too short for a DNS message")
+            return
         if body[:2] == b"\0\0":
             body = ticket.octets[:2] + body[2:]
         if body[:2] != ticket.octets[:2]:
-            self._fail(ticket, "http", "its answer has another ID than the query")
+            self._fail(ticket, MALFORMED, "its answer has another ID than the query")
             return
         self._dispatch(body)
 

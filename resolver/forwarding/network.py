@@ -15,7 +15,8 @@ For whoever scripts a network (plays on a fake clock):
 * Both may return `SendError(reason)` when it is known at once that nothing was sent.
 * Never call a receiver from inside `send_datagram` or `ask_stream`; use the clock (delay 0 is fine).
 * Reasons are words of `upstream.FAILURE_REASONS`: `network` (refused, unreachable), `stream` (closed or
-  broken connection), `no_socket` (out of descriptors); or `ABANDONED`; of a `SendError` also `HELD_BACK`.
+  broken connection), `no_socket` (out of descriptors), `malformed` (what came is no DNS message); or
+  `ABANDONED`; of a `SendError` also `HELD_BACK`.
   After `on_error` the ticket is dead; closing it again does nothing.
 * A ticket never closed at the end of a play is a leak.
 """
@@ -29,6 +30,9 @@ from resolver.forwarding.upstream import Upstream
 
 ABANDONED = "abandoned"
 """Why an attempt is lost that nothing can be held against: its upstream is asked again, none the worse."""
+
+MALFORMED = "malformed"
+"""Why an attempt is lost whose connection brought octets that are no DNS message of its upstream's."""
 
 HELD_BACK = "held_back"
 """Why nothing was sent: connections came to nothing, and none is begun for a moment (`openings`)."""

@@ -23,7 +23,7 @@ from resolver.forwarding.bounds import ANSWERS_LATELY_S
 from resolver.forwarding.connection import Connection
 from resolver.forwarding.dialling import dial
 from resolver.forwarding.https_connection import HttpsConnection
-from resolver.forwarding.network import ABANDONED, HELD_BACK, SendError, Ticket
+from resolver.forwarding.network import ABANDONED, HELD_BACK, MALFORMED, SendError, Ticket
 from resolver.forwarding.network import Receiver as Receiver
 from resolver.forwarding.oddities import ANSWERS_UNLIMITED
 from resolver.forwarding.openings import Openings
@@ -264,12 +264,15 @@ class _Pool(Holder):
             answers = self._same_as_before(answers)
         if answers is not None:
             self.upstream.oddities.limit_answers(answers, now)
-        is_blameless = answers is not None or connection.answered > 0 or reason == ABANDONED
+        is_garbage = reason == MALFORMED
+        is_blameless = not is_garbage and (
+            answers is not None or connection.answered > 0 or reason == ABANDONED
+        )
         is_broken = connection.is_overdue(now)
         if is_broken and not connection.answered:
             self.upstream.turn_addresses(bad=connection.address)
         came_to_nothing = connection.waiting or connection.ready_at < connection.began_at
-        if came_to_nothing and not connection.answered and reason != ABANDONED:
+        if came_to_nothing and not (connection.answered or is_garbage or reason == ABANDONED):
             self._openings.fail(connection.began_at, now)
         tickets = connection.take_all()
         if tickets or is_broken:

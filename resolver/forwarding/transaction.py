@@ -32,7 +32,7 @@ from resolver.forwarding.bounds import (
     TIMER_SLACK_S,
 )
 from resolver.forwarding.line import Line
-from resolver.forwarding.network import ABANDONED, HELD_BACK
+from resolver.forwarding.network import ABANDONED, HELD_BACK, MALFORMED
 from resolver.forwarding.oddities import Trial
 from resolver.forwarding.patience import attempt_patience_s
 from resolver.forwarding.steps import (
@@ -130,12 +130,23 @@ class Transaction(Line):
             return self._on_held_back(attempt, now)
         if reason == ABANDONED:
             return self._on_abandoned(attempt, now)
+        if reason == MALFORMED:
+            return self._on_garbage(attempt, now)
         upstream = attempt.upstream
         upstream.on_failure(reason, now, attempt.is_stream is upstream.is_stream)
         self._why = "network"
         if upstream.is_stream and reason in BROKEN_WAYS:
             self._again = (*self._again, upstream)
         return self._give_up_on(attempt, now)
+
+    def _on_garbage(self, attempt: Attempt, now: float) -> Step:
+        """The connection brought what is no message: perhaps because of this question, perhaps of another's.
+
+        So it may be asked again there if nobody else is left, as often as broken answers may come.
+        """
+        if attempt.upstream.is_stream:
+            self._again = (*self._again, attempt.upstream)
+        return self._on_broken_answer(attempt, now)
 
     def _on_held_back(self, attempt: Attempt, now: float) -> Step:
         """Nothing was sent, and nothing is held against its upstream: others are asked, or it in a moment."""

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from resolver.flow.clients import RateLimiter
-from tests.listeners.test_native_listener import Rig
+from tests.listeners.native_rig import Rig
 from tests.support.forwarding_rig import good
 
 

@@ -11,7 +11,7 @@ from resolver.forwarding.connection import IDLE_S
 from resolver.forwarding.frame_bound import FRAMES_AT_FIRST, FRAMES_PER_QUERY
 from resolver.forwarding.upstream import Upstream
 from resolver.wire.query_options import QUERY_BLOCK_OCTETS
-from tests.forwarding.test_tls_upstreams import Perform, Stage, perform, query
+from tests.forwarding.tls_rig import Perform, Stage, perform, query
 from tests.support import encrypted_upstreams as fake
 from tests.support.encrypted_upstreams import HOST, LOOPBACK, Accepted
 
@@ -169,7 +169,7 @@ def test_an_answer_with_a_foreign_id_is_none(perform: Perform) -> None:
             http.reply(stream, b"\x12\x34" + fake.answer_to(body)[2:])
             await fake.silent(accepted)
 
-        assert await stage.ask(await open_(stage, foreign)) == "http"
+        assert await stage.ask(await open_(stage, foreign)) == "malformed"
 
     perform(play)
 

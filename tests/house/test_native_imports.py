@@ -5,6 +5,7 @@ Knows: modules, `use` and written-out paths.  Does not know: Rust's other syntax
 
 from __future__ import annotations
 
+import functools
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -106,9 +107,11 @@ _TEST_ITEM = re.compile(
 _TEST_FILE = re.compile(r'#\[cfg\(test\)\]\s*(?:#\[path = "(\w+)\.rs"\]\s*)?(?:pub\s+)?mod\s+(\w+);')
 _INLINE_MODULE = re.compile(r"^mod\s+(\w+)\s*\{", re.MULTILINE)
 _USE = re.compile(r"\buse\s+([^;]+);")
+_BRACE = re.compile(r"[{}]")
 _PATH = re.compile(r"\b(?:crate|super)(?:::\w+)+")
 
 
+@functools.cache
 def code_of(source: str) -> str:
     """The source without comments, texts and tests; every line keeps its number."""
 
@@ -125,10 +128,11 @@ def code_of(source: str) -> str:
 def _closing(code: str, at: int) -> int:
     """Behind the brace that closes the one before `at`."""
     depth = 1
-    while depth:
-        depth += {"{": 1, "}": -1}.get(code[at], 0)
-        at += 1
-    return at
+    for brace in _BRACE.finditer(code, at):
+        depth += 1 if brace.group() == "{" else -1
+        if not depth:
+            return brace.end()
+    raise IndexError(at)
 
 
 def paths_in(tree: str) -> Iterator[str]:

@@ -123,10 +123,11 @@ def python_constants(sources: Iterable[str]) -> Values:
                 raise Unread(name)
             return own[name]
 
-        for name, expression in _assignments(ast.parse(source).body):
+        body = ast.parse(source).body
+        for name, expression in _assignments(body):
             own[name] = _read(expression, look_up)
             found.setdefault(name.lstrip("_"), set()).add(own[name])
-        for node in ast.parse(source).body:
+        for node in body:
             if isinstance(node, ast.ClassDef) and node.name in ENUMS:
                 for name, expression in _assignments(node.body):
                     found.setdefault(ENUMS[node.name] + name, set()).add(_read(expression, look_up))
@@ -151,17 +152,18 @@ def rust_constants(sources: Iterable[str]) -> Values:
             texts.setdefault(const.group(1), set()).add(source[const.end() : _end(code, const.end())])
         for name, value in _MACRO_CONST.findall(code):
             texts.setdefault(name, set()).add(value)
-    values: Values = {}
+
+    @cache
+    def values_of(name: str) -> frozenset[Any]:
+        return frozenset(_value_in_rust(text, look_up) for text in texts.get(name, set()))
 
     def look_up(name: str) -> Any:
-        known = {_value_in_rust(text, look_up) for text in texts.get(name, set())}
+        known = values_of(name)
         if len(known) != 1 or None in known:
             raise Unread(name)
-        return known.pop()
+        return next(iter(known))
 
-    for name, spellings in texts.items():
-        values[name] = {_value_in_rust(text, look_up) for text in spellings}
-    return values
+    return {name: set(values_of(name)) for name in texts}
 
 
 def _end(code: str, at: int) -> int:

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from resolver.listeners import http1
 from resolver.listeners.http import BROKEN, CONTROL, OVER_HEADERS, Arrived, HttpRequest
 from resolver.listeners.http1 import CHUNKS_MAX, Http1Session
-from tests.listeners.test_http2 import ANSWER, QUERY
+from tests.listeners.http2_rig import ANSWER, QUERY
 from tests.support.for_each import for_each
 
 TARGET = "/dns-query?dns=AAABAAABAAAAAAAAA3d3dwdleGFtcGxlA2NvbQAAAQAB"

@@ -13,7 +13,7 @@ from resolver.listeners.http2 import Http2Session
 from resolver.listeners.http2_frames import PREFACE
 from resolver.listeners.http2_heads import KNOWN_HEAD_OCTETS_MAX, KNOWN_HEADS_MAX
 from resolver.listeners.http2_short import ShortConnection
-from tests.listeners.test_http2 import ANSWER, QUERY, TARGET, Talk, frame, frames_in
+from tests.listeners.http2_rig import ANSWER, QUERY, TARGET, Talk, frame, frames_in
 
 DATA, HEADERS, PRIORITY, RESET, SETTINGS, PING, WINDOW, CONTINUATION = 0, 1, 2, 3, 4, 6, 8, 9
 END, WHOLE, PADDED, WEIGHED = 1, 4, 8, 32

@@ -15,8 +15,8 @@ from resolver.flow.outcome import Outcome
 from resolver.flow.peer import Peer
 from resolver.listeners.http import FORWARDED, MEDIA_TYPE
 from resolver.listeners.stream import StreamListener
+from tests.listeners.stream_rig import ScriptedService, run
 from tests.listeners.test_https import Http2Client, Sides, http1, http2, query
-from tests.listeners.test_stream import ScriptedService, run
 from tests.support.list_server import serving
 
 OWN, CLIENT = ip_address("127.0.0.1").packed, ip_address("203.0.113.5").packed

@@ -2,131 +2,19 @@
 
 from __future__ import annotations
 
-import asyncio
-import random
-import socket
-from collections.abc import Iterator
-from ipaddress import ip_network
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import pytest
 
-from resolver.cache import ResponseCache
-from resolver.flow.clients import Clients
 from resolver.flow.peer import Transport
-from resolver.flow.service import Service
-from resolver.flow.storing import keeper_of
-from resolver.forwarding.entropy import Entropy
-from resolver.forwarding.forwarder import Forwarder
-from resolver.forwarding.plan import ForwardPlan, Server
 from resolver.listeners import native
-from resolver.listeners.address import SocketAddress, bind_udp
-from resolver.listeners.native import BoundSocket, NativeListener
-from resolver.listeners.reporter import Reporter
-from resolver.local import LocalNames
-from resolver.observe.tally import Tallies
-from resolver.plane import WaitingFields
-from resolver.wire.encode import encode_query
-from resolver.wire.names import name_from_text
-from resolver.wire.question import Question
-from tests.support.fake_plane import FakeLoop, FakePlane, handover
-from tests.support.forwarding_rig import failure, good, keep_nothing, reply_to
+from tests.listeners.native_rig import CLIENT, Rig, query, rig, waiter
+from tests.support.forwarding_rig import failure, good, reply_to
 from tests.support.policy_maker import PolicyMaker, make_rule
-from tests.support.scenario_clock import FakeClock
-from tests.support.scenario_network import ScriptedNetwork, Sent
 
-CLIENT = bytes((127, 0, 0, 9))
+__all__ = ["rig"]
 STRANGER = bytes((192, 0, 2, 1))
-
-
-def query(name: str, message_id: int = 0x1234, rd: bool = True) -> bytes:
-    octets = encode_query(
-        name_from_text(name), 1, id=message_id, dnssec_ok=False, checking_disabled=False, edns=True
-    )
-    return octets if rd else octets[:2] + bytes((octets[2] & 0xFE,)) + octets[3:]
-
-
-class Rig:
-    """A service over scripted upstreams behind a fake plane with two threads."""
-
-    def __init__(self, folder: Path, *servers: Server) -> None:
-        self.clock = FakeClock()
-        self.network = ScriptedNetwork()
-        self.plan = ForwardPlan(servers or (Server("udp", "192.0.2.53", 53),), "ordered")
-        entropy = Entropy(random.Random(3).randbytes)
-        self.cache = ResponseCache(1 << 20)
-        self.forwarder = Forwarder(self.plan, self.network, self.clock, entropy, keep=keeper_of(self.cache))
-        self.service = Service(
-            policy=PolicyMaker().policy(folder),
-            cache=self.cache,
-            forwarder=self.forwarder,
-            local=LocalNames({"router.home.arpa": ["192.168.1.1"]}),
-            clock=self.clock,
-            clients=Clients([ip_network("127.0.0.0/8")]),
-            memo_octets_max=0,
-        )
-        self.plane = FakePlane()
-        self.loop = FakeLoop()
-        self.reporter = Reporter(Tallies())
-        self.told: list[str] = []
-        self.bound_sockets = [
-            [BoundSocket(address, bind_udp(address))] for address in [SocketAddress("127.0.0.1", 0)] * 2
-        ]
-        self.listener = NativeListener(
-            self.plane,
-            self.bound_sockets,
-            self.service,
-            self.forwarder,
-            self.plan.upstreams,
-            self.reporter,
-            self.clock,
-            cast(asyncio.AbstractEventLoop, self.loop),
-            before_handovers=lambda: self.told.append("before"),
-            after_turn=lambda: self.told.append("after"),
-        )
-        self.listener.start()
-
-    def close(self) -> None:
-        self.listener.close()
-        for bound_sockets in self.bound_sockets:
-            for bound in bound_sockets:
-                bound.sock.close()
-
-    def asks(self, name: str, route: bytes = b"r1", **more: Any) -> None:
-        self.plane.say("query", query(name, **more), CLIENT, route, Transport.UDP)
-        self.loop.turn()
-
-    def first_attempt(self, name: str) -> Sent:
-        """What the plane would have sent for a question."""
-        network = ScriptedNetwork()
-        entropy = Entropy(random.Random(4).randbytes)
-        forwarder = Forwarder(self.plan, network, self.clock, entropy, keep=keep_nothing)
-        forwarder.ask(Question(name_from_text(name), 1), lambda _: None)
-        self.plan.upstreams[0].queries -= 1
-        return network.sent[0]
-
-    def hands_over(self, sent: Sent, waiters: list[WaitingFields], **more: Any) -> None:
-        now = self.clock.now()
-        more.setdefault("sent_at", now - 0.4)
-        more.setdefault("due_at", more["sent_at"] + 0.4)
-        self.plane.say("handover", tuple(handover(sent.octets, waiters=waiters, **more)))
-        self.loop.turn()
-
-    def counts(self) -> dict[str | None, int]:
-        """Outcomes by source, drops by reason."""
-        found: dict[str | None, int] = {}
-        for key, count, _ in self.reporter.tallies.snapshot().counts:
-            assert key.transport == "udp"
-            found[key.source or key.reason] = found.get(key.source or key.reason, 0) + count
-        return found
-
-
-@pytest.fixture
-def rig(tmp_path: Path) -> Iterator[Rig]:
-    made = Rig(tmp_path)
-    yield made
-    made.close()
 
 
 def test_a_query_that_can_be_answered_here_goes_back_the_way_it_came(rig: Rig) -> None:
@@ -185,13 +73,6 @@ def test_more_events_than_a_turn_takes_are_worked_off_in_the_next_ones(rig: Rig)
     while len(rig.plane.sent) < 600:
         rig.loop.turn()
     assert {octets[:2] for _, octets in rig.plane.sent} == {n.to_bytes(2, "big") for n in range(600)}
-
-
-# Questions handed over.
-
-
-def waiter(name: str, route: bytes, message_id: int, asked_at: float) -> WaitingFields:
-    return query(name, message_id), CLIENT, route, asked_at, Transport.UDP, ""
 
 
 def test_all_who_wait_get_the_answer_to_a_question_that_came_late(rig: Rig) -> None:
@@ -374,132 +255,3 @@ def test_what_upstreams_answered_is_heard_before_failures_are_judged(rig: Rig) -
     assert rig.told == ["after"]
     rig.hands_over(rig.first_attempt("www.example.org"), [])
     assert rig.told == ["after", "before", "after"]
-
-
-# Questions that Python asks by itself.
-
-
-def test_the_plane_knows_what_python_asks_until_it_ends(rig: Rig) -> None:
-    question = Question(name_from_text("www.example.org"), 1)
-    rig.asks("www.example.org")
-    rig.asks("www.example.org", route=b"r2")
-    assert rig.plane.wanted == [question]
-    [sent] = rig.network.sent
-    rig.network.deliver(sent, good(sent))
-    assert rig.plane.wanted == []
-    rig.listener.close()
-    rig.forwarder.ask(question, lambda _: None)
-    assert rig.plane.wanted == [], "nobody is there to be told"
-
-
-def test_what_the_plane_has_asked_already_is_not_asked_again(rig: Rig) -> None:
-    now = rig.clock.now()
-    rig.plane.asked[name_from_text("www.example.org")] = [waiter("www.example.org", b"r0", 7, now - 0.1)]
-    rig.asks("www.example.org")
-    assert rig.network.sent == []
-    assert (rig.service.waiting, rig.forwarder.pending, rig.forwarder.coalesced) == (2, 1, 0)
-    sent = rig.first_attempt("www.example.org")
-    rig.hands_over(sent, [], reply=good(sent), sent_at=now - 0.1)
-    assert sorted(route for route, _ in rig.plane.sent) == [b"r0", b"r1"]
-    assert rig.plane.closed_tickets == [7]
-    assert len(rig.plane.wanted) == 1, "the plane lets go with the ticket, once"
-    assert rig.service.waiting == rig.forwarder.pending == 0
-
-
-def test_a_question_whose_attempt_is_never_handed_over_is_asked_after_all(rig: Rig) -> None:
-    rig.plane.asked[name_from_text("www.example.org")] = []
-    rig.asks("www.example.org")
-    rig.clock.advance(0.3)
-    assert rig.network.sent == []
-    rig.clock.advance(0.2)
-    [sent] = rig.network.sent
-    rig.network.deliver(sent, good(sent))
-    [(_, octets)] = rig.plane.sent
-    assert octets[3] & 15 == 0
-    assert rig.plane.wanted == []
-    assert rig.forwarder.pending == 0
-
-
-# Threads that are down, and the end.
-
-
-def test_a_thread_that_is_down_is_covered_on_its_own_sockets_until_it_is_back(rig: Rig) -> None:
-    rig.plane.say("down", 1)
-    rig.loop.turn()
-    assert rig.listener.covered == 1
-    port = rig.bound_sockets[1][0].sock.getsockname()[1]
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as client:
-        client.connect(("127.0.0.1", port))
-        client.settimeout(5)
-        client.send(query("router.home.arpa"))
-        rig.loop.turn()
-        assert client.recv(512)[:2] == b"\x12\x34"
-        client.send(query("www.example.org", message_id=2))
-        rig.loop.turn()
-        rig.plane.say("up", 1)
-        rig.loop.turn()
-        assert rig.listener.covered == 0
-        [sent] = rig.network.sent
-        rig.network.deliver(sent, good(sent))
-        rig.loop.turn()
-        assert client.recv(512)[:2] == b"\0\2", "who waits is answered though the thread is back"
-    rig.plane.say("down", 1)
-    rig.loop.turn()
-    assert rig.listener.covered == 1
-
-
-def test_where_python_serves_alone_a_thread_that_is_back_takes_nothing_from_it(rig: Rig) -> None:
-    rig.plane.say("down", 1)
-    rig.loop.turn()
-    rig.listener.serve_all_sockets()
-    rig.plane.say("up", 1)
-    rig.loop.turn()
-    assert rig.listener.covered == 2
-
-
-def test_where_python_serves_alone_it_is_the_first_to_see_what_the_plane_still_reads(
-    rig: Rig, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    seen: list[bytes] = []
-    answer_now = rig.service.answer_now
-
-    def noting(octets: bytes, *more: Any) -> Any:
-        seen.append(octets)
-        return answer_now(octets, *more)
-
-    monkeypatch.setattr(rig.service, "answer_now", noting)
-    rig.asks("router.home.arpa", b"r1")
-    rig.listener.serve_all_sockets()
-    rig.asks("router.home.arpa", b"r2")
-    assert [route for route, _ in rig.plane.sent] == [b"r1", b"r2"]
-    assert len(seen) == 1
-
-
-def test_stopping_reads_no_more_and_still_answers_who_waits(rig: Rig) -> None:
-    rig.asks("www.example.org")
-    rig.listener.stop_reading()
-    assert rig.plane.state == "stopping"
-    rig.plane.say("down", 0)
-    rig.loop.turn()
-    assert rig.listener.covered == 0
-    [sent] = rig.network.sent
-    rig.network.deliver(sent, good(sent))
-    assert len(rig.plane.sent) == 1
-
-
-def test_closing_answers_what_waits_in_the_ring_and_ends_the_plane(rig: Rig) -> None:
-    rig.plane.say("query", query("router.home.arpa"), CLIENT, b"r", Transport.UDP)
-    rig.listener.close()
-    assert len(rig.plane.sent) == 1
-    assert rig.plane.state == "closed"
-    assert rig.loop.readers == {}
-
-
-def test_a_crowd_that_waits_when_it_closes_is_answered_to_the_last(rig: Rig) -> None:
-    sent = rig.first_attempt("www.example.org")
-    asyncio.run(rig.forwarder.close())
-    crowd = [waiter("www.example.org", b"r", n, rig.clock.now()) for n in range(700)]
-    now = rig.clock.now()
-    rig.plane.say("handover", tuple(handover(sent.octets, waiters=crowd, sent_at=now, due_at=now + 0.4)))
-    rig.listener.close()
-    assert len(rig.plane.sent) == 700

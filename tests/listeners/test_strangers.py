@@ -16,6 +16,7 @@ from resolver.listeners.handshakes import HandshakeLimits
 from resolver.listeners.limits import STRANGERS_MAX, TOO_MANY_STRANGERS
 from resolver.listeners.stream import STRANGER, StreamListener
 from resolver.listeners.tls_connection import TlsSide
+from tests.listeners.stream_rig import ScriptedService, connect, framed, is_closed, read_message, run
 from tests.listeners.test_https import Sides, http1
 from tests.listeners.test_proxy_heads import (
     CLIENT,
@@ -26,8 +27,7 @@ from tests.listeners.test_proxy_heads import (
     head,
     over_streams,
 )
-from tests.listeners.test_stream import ScriptedService, connect, framed, is_closed, read_message, run
-from tests.listeners.test_tls import shake_hands
+from tests.listeners.tls_rig import shake_hands
 from tests.support.list_server import serving
 
 FRIEND, OTHER = "127.0.0.1", "127.0.0.2"

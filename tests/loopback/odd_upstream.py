@@ -67,6 +67,10 @@ class Stream:
         """Send a message, with a wrong length where the test says so."""
         self._socket.sendall((len(octets) if length is None else length).to_bytes(2, "big") + octets)
 
+    def write_raw(self, octets: bytes) -> None:
+        """Send octets as they are."""
+        self._socket.sendall(octets)
+
     def wait_for_the_end(self) -> None:
         """Read and say nothing until the client closes."""
         while self.read():

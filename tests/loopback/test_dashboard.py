@@ -232,6 +232,10 @@ def test_every_page_is_seen(seen: dict[str, Any]) -> None:
     assert seen["trouble"] == []
 
 
+def test_what_a_server_is_not_set_up_for_is_no_failure(seen: dict[str, Any]) -> None:
+    assert [(one["name"], one["failures"]) for one in seen["pages"] if one["failures"]] == []
+
+
 def test_axe_finds_nothing_serious(seen: dict[str, Any]) -> None:
     serious = [
         (one["name"], one["view"], found)

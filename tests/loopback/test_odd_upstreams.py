@@ -219,6 +219,58 @@ def test_answers_that_cannot_be_read_fail_at_once_and_take_nothing_down(start: S
     assert ask_names(server, numbered(3, "fine")) == ["NOERROR"] * 3
 
 
+GARBAGE: dict[str, Callable[[bytes], bytes]] = {
+    "a frame without a message": lambda query: b"\0\0",
+    "a frame that is too short": lambda query: b"\0\5HELLO",
+    "an ID that nobody has": lambda query: framed(bytes([query[0] ^ 1]) + good(query)[1:]),
+    "a query": lambda query: framed(query),
+    "the answer to another question": lambda query: framed(query[:2] + good(other_query(query))[2:]),
+    "an answer that ends too soon": lambda query: framed(good(query)[:-3]),
+}
+
+
+def framed(message: bytes) -> bytes:
+    return len(message).to_bytes(2, "big") + message
+
+
+def other_query(query: bytes) -> bytes:
+    return query[:13] + bytes([query[13] ^ 1]) + query[14:]
+
+
+@pytest.mark.parametrize("kind", GARBAGE)
+def test_garbage_over_a_stream_fails_soon_with_three_queries_and_takes_nothing_down(
+    start: Start, kind: str
+) -> None:
+    asked: Counter[bytes] = Counter()
+
+    def break_streams(stream: Stream, number: int) -> None:
+        while query := stream.read():
+            name = name_of(query).lower()
+            asked[name] += 1
+            if b"broken" in name:
+                stream.write_raw(GARBAGE[kind](query))
+            else:
+                stream.write(good(query))
+
+    server, _ = start(tcp=break_streams, scheme="tcp")
+    assert ask_names(server, numbered(1)) == ["NOERROR"]
+    for number in range(5):
+        began = time.monotonic()
+        assert rcode_of(server.ask(f"broken-{number}.example.org")) == "SERVFAIL"
+        assert time.monotonic() - began < 1.0
+        assert ask_names(server, numbered(1, f"fine-{number}")) == ["NOERROR"]
+    asked_of_broken = {name: count for name, count in asked.items() if b"broken" in name}
+    assert len(asked_of_broken) == 5 and max(asked_of_broken.values()) <= 3
+    assert max(count for name, count in asked.items() if b"broken" not in name) == 1
+    reasons = {
+        reason: server.metric("resolver_upstream_failures_total", reason=reason)
+        for reason in ("timeout", "stream", "network")
+    }
+    assert reasons == {"timeout": 0.0, "stream": 0.0, "network": 0.0}
+    assert server.metric("resolver_upstream_failures_total", reason="malformed") >= 5.0
+    assert server.metric("resolver_upstream_up") == 1.0
+
+
 def test_servfail_for_every_name_leaves_the_upstream_up(start: Start) -> None:
     server, _ = start(failing("SERVFAIL"))
     assert ask_names(server, numbered(40)) == ["SERVFAIL"] * 40

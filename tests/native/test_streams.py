@@ -17,8 +17,8 @@ import pytest
 from resolver.flow.peer import Transport
 from resolver.listeners.address import SocketAddress, bind_tcp_for
 from resolver.listeners.limits import STRANGERS_MAX
-from tests.native.test_resolver_native import ADDRESS, PATIENCE_S, Play, image, make_core, rcode, reply
-from tests.native.test_resolver_native import query as any_query
+from tests.native.plane_rig import ADDRESS, PATIENCE_S, Play, image, make_core, rcode, reply
+from tests.native.plane_rig import query as any_query
 from tests.support.certificates import make
 
 native: Any = pytest.importorskip("resolver_native")

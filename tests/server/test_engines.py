@@ -9,8 +9,8 @@ import pytest
 
 from resolver.observe.connection_facts import LISTENING
 from resolver.server.server import Server
+from tests.server.native_engine_rig import page, play
 from tests.server.test_encryption import PAIR, write_pair
-from tests.server.test_native_engine import page, play
 
 pytestmark = pytest.mark.loopback
 

@@ -63,6 +63,7 @@ async function look(page, view, name) {
     inner: innerWidth,
     title: document.title,
     heading: document.querySelector('h1')?.textContent ?? '',
+    failures: [...document.querySelectorAll('main .notice.bad')].map(one => one.textContent),
   }))
   await page.screenshot({ path: path.join(wishes.folder, `${name}-${view}.png`), fullPage: true })
   return sizes

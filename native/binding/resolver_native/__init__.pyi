@@ -89,6 +89,7 @@ _Unreached: TypeAlias = Literal[
     "network",
     "no_socket",
     "stream",
+    "malformed",
     "tls",
     "certificate_expired",
     "certificate_name",
@@ -96,8 +97,8 @@ _Unreached: TypeAlias = Literal[
     "certificate_pin",
 ]
 """Why an upstream was not reached, or its connection broke: no way there, no descriptor here, closed by the
-other side, no handshake; a certificate out of date, of another name, of nobody who is trusted; a key that is
-none of those pinned."""
+other side, what came is no DNS, no handshake; a certificate out of date, of another name, of nobody who is
+trusted; a key that is none of those pinned."""
 
 _Handover: TypeAlias = tuple[
     _Question,

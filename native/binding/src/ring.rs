@@ -54,6 +54,8 @@ pub enum HandoverReason {
     NoSocket,
     /// Its connection was closed or broken by the upstream.
     Stream,
+    /// Its connection brought what is no DNS message.
+    Malformed,
     /// TLS could not be agreed on.
     Tls,
     /// The upstream's certificate is out of date.
@@ -81,6 +83,7 @@ impl HandoverReason {
             HandoverReason::Network => "network",
             HandoverReason::NoSocket => "no_socket",
             HandoverReason::Stream => "stream",
+            HandoverReason::Malformed => "malformed",
             HandoverReason::Tls => "tls",
             HandoverReason::CertificateExpired => "certificate_expired",
             HandoverReason::CertificateName => "certificate_name",

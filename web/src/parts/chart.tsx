@@ -105,6 +105,15 @@ export function Chart({ title, times, lines, range, write, writeShort, height = 
   }
 }
 
+/** Pixels of the page that a label takes: units of some languages are long. */
+function widthOf(canvas: CanvasRenderingContext2D, font: string, text: string): number {
+  canvas.save()
+  canvas.font = font
+  const { width } = canvas.measureText(text)
+  canvas.restore()
+  return Math.ceil(width)
+}
+
 function Plot({ times, lines, range, height, least, setAt, write }: PlotProps): VNode {
   const place = useRef<HTMLDivElement>(null)
   const plot = useRef<uPlot | null>(null)
@@ -130,7 +139,8 @@ function Plot({ times, lines, range, height, least, setAt, write }: PlotProps): 
         height,
         legend: { show: false },
         cursor: { y: false, points: { size: 7 }, drag: { x: false, y: false } },
-        padding: [8, 8, 0, 0],
+        // Half of the last moment's label stands beyond the last moment.
+        padding: [8, 24, 0, 0],
         axes: [
           {
             ...axis,
@@ -143,7 +153,7 @@ function Plot({ times, lines, range, height, least, setAt, write }: PlotProps): 
           {
             ...axis,
             grid: { stroke: colour('--line'), width: 1 },
-            size: 56,
+            size: (drawn, values) => Math.max(56, ...(values ?? []).map(value => widthOf(drawn.ctx, axis.font, value) + 14)),
             space: 36,
             values: (_, splits) => splits.map(split => write(split)),
           },

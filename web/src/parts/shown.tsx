@@ -28,9 +28,11 @@ export function Shown<Answer>({ of, children }: { of: Resource<Answer>; children
   }
   if (!of.error) return <p class="empty" aria-busy="true">{say('loading')}</p>
   const needsToken = of.error instanceof ApiError && of.error.needsToken
+  // What this server is not set up for, or not ready for yet, is a state of it and no failure.
+  const isState = of.error instanceof ApiError && of.error.status === 409
   const failure = failureOf(of.error)
   return (
-    <div class={`notice ${needsToken ? '' : 'bad'}`}>
+    <div class={`notice ${needsToken || isState ? '' : 'bad'}`}>
       <p>{needsToken ? say('needs_token') : <Stranger text={failure.text} max={1000} />}</p>
       {failure.remedy && !needsToken ? (
         <p class="remedy">

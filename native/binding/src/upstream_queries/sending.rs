@@ -102,6 +102,7 @@ pub(super) fn reason_of(failure: Failure) -> HandoverReason {
         Failure::Network => HandoverReason::Network,
         Failure::NoSocket => HandoverReason::NoSocket,
         Failure::Stream => HandoverReason::Stream,
+        Failure::Malformed => HandoverReason::Malformed,
         Failure::Tls => HandoverReason::Tls,
         Failure::CertificateExpired => HandoverReason::CertificateExpired,
         Failure::CertificateName => HandoverReason::CertificateName,

@@ -341,11 +341,11 @@ impl Connection {
             let message = match first_frame(inbox.plain.get(start..).unwrap_or_default()) {
                 Frame::Message(message) => message,
                 Frame::Part => break,
-                Frame::TooShort => return Err(Failure::Stream),
+                Frame::TooShort => return Err(Failure::Malformed),
             };
             let place = start + FRAME_HEAD_OCTETS..start + FRAME_HEAD_OCTETS + message.len();
             start = place.end;
-            let is_reply = match self.pipeline.answer(message, now) {
+            let belongs = match self.pipeline.answer(message, now) {
                 Belongs::To(Taken { owner, is_reply, is_first }) => {
                     if let Some(seconds) = keepalive_s(message).filter(|_| is_first && self.tls.is_some()) {
                         self.heed(seconds);
@@ -354,17 +354,16 @@ impl Connection {
                         Some(owner) => inbox.found.push((owner, place)),
                         None => add(&counters.streams_late, 1),
                     }
-                    is_reply
+                    // Whose it is, is known: the others are asked elsewhere.
+                    is_reply.then_some(()).ok_or(Failure::Stream)
                 }
                 Belongs::ToNobody { was_asked } => {
                     add(&counters.streams_unexpected, 1);
-                    was_asked
+                    was_asked.then_some(()).ok_or(Failure::Malformed)
                 }
             };
-            if !is_reply {
-                // What is read here is no message of the upstream's any more.
-                return Err(Failure::Stream);
-            }
+            // What is read here is no message of the upstream's any more.
+            belongs?;
         }
         if let Some(rest) = inbox.plain.get(start..) {
             self.partial.extend_from_slice(rest);

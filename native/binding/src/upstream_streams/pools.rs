@@ -339,12 +339,15 @@ impl StreamPools {
         if let Some(answers) = answers_lost {
             pool.limit_answers(answers, now);
         }
-        let is_blameless = answers_lost.is_some() || pipeline.answered > 0 || failure == Failure::Blameless;
+        // Which question's answer it was cannot be told: each decides where it goes on.
+        let is_garbage = failure == Failure::Malformed;
+        let is_blameless =
+            !is_garbage && (answers_lost.is_some() || pipeline.answered > 0 || failure == Failure::Blameless);
         // A new connection may break, too, for no fault of an upstream that has just answered on others.
         let is_well =
             matches!(failure, Failure::Stream | Failure::Tls) && now - pool.answered_at < ANSWERS_LATELY_S;
         let came_to_nothing = pipeline.waiting() > 0 || connection.phase != Phase::Open;
-        if came_to_nothing && pipeline.answered == 0 && failure != Failure::Blameless {
+        if came_to_nothing && pipeline.answered == 0 && !is_garbage && failure != Failure::Blameless {
             pool.server.openings.lock().fail(connection.began_at, now);
         }
         self.waiting -= pipeline.live();

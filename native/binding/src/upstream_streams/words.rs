@@ -11,8 +11,10 @@ pub enum Failure {
     Network,
     /// The machine's trouble: no descriptor.
     NoSocket,
-    /// Closed or broken by the other side, or what came was no DNS.
+    /// Closed or broken by the other side.
     Stream,
+    /// What came is no DNS message of the upstream's.
+    Malformed,
     /// TLS could not be agreed on.
     Tls,
     /// Its certificate is out of date, or not valid yet.
