@@ -5,12 +5,14 @@ from __future__ import annotations
 import signal
 import socket
 import time
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 
+from resolver.durable import locked
 from resolver.hits.figures import HitKey, Hits
-from resolver.hits.file import HitsUnusable, hits_path
+from resolver.hits.file import LOCK_FILE, HitsUnusable, hits_path
 from resolver.hits.store import HitStore
 from resolver.wire.encode import encode_query
 from resolver.wire.names import name_from_text
@@ -122,20 +124,19 @@ def test_a_full_or_damaged_store_costs_no_answer(tmp_path: Path) -> None:
     assert totals(server)[ALPHA] == 1_000
 
 
-def test_a_second_server_on_the_same_folder_serves_and_writes_no_hits(tmp_path: Path) -> None:
-    with running_server(tmp_path, 9) as first:
-        poll(hits_path(tmp_path / "state").exists, timeout_s=MINUTE_S, what="the first server's file")
-        second = Server(
-            tmp_path / "second", upstream_ports=(9,), changes={"state_dir": str(tmp_path / "state")}
-        )
-        with second:
+def test_a_server_writes_no_hits_while_another_process_does(tmp_path: Path) -> None:
+    path = hits_path(tmp_path / "state")
+    path.parent.mkdir()
+    with ExitStack() as other:
+        other.enter_context(locked(path.with_name(LOCK_FILE), wait=False))
+        with running_server(tmp_path, 9) as server:
             poll(
-                lambda: second.metric("resolver_hit_history_failures_total", reason="taken"),
+                lambda: server.metric("resolver_hit_history_failures_total", reason="taken"),
                 timeout_s=MINUTE_S,
-                what="the second server's refusal",
+                what="the server's refusal",
             )
-            assert "another server writes it" in second.page("/readyz")[1]
-            ask_many(second, 50)
-            first.stop()
-            assert ALPHA not in totals(first)
-        assert totals(first)[ALPHA] == 50, "the second wrote its own when the first was gone"
+            assert "another server writes it" in server.page("/readyz")[1]
+            ask_many(server, 50)
+            assert ALPHA not in totals(server)
+            other.close()
+        assert totals(server)[ALPHA] == 50, "it wrote its own when the other was gone"
