@@ -21,7 +21,8 @@ pytestmark = [pytest.mark.loopback, pytest.mark.slow, pytest.mark.needs("unbound
 
 SECONDS = 300 if IS_LONG else 20
 QPS = 100
-UNANSWERED_PART_MAX = 1e-4
+UNANSWERED_MAX = 3
+"""One in ten thousand at length; twenty seconds cannot tell that apart from one gap in the way."""
 CLIENT_S = 3.0
 """How long a client waits for its one query; it asks nothing twice."""
 
@@ -88,4 +89,4 @@ def test_hardly_a_question_is_left_unanswered(
 
     client = asyncio.run(play())
     failed = count - sum(rcode == 0 for rcode in client.answered.values())
-    assert failed <= UNANSWERED_PART_MAX * count, f"{failed} of {count} questions came to nothing"
+    assert failed <= UNANSWERED_MAX, f"{failed} of {count} questions came to nothing"
