@@ -47,7 +47,7 @@ from benchmarks.measure import server_cores
 from benchmarks.packages import commands_inside
 from benchmarks.page import CHART, CHART_TITLE, page, panels
 from benchmarks.records import RATES, SINKS, measure_records
-from benchmarks.reload import REGISTER, measure_reloads
+from benchmarks.reload import LOADS_UNDER, REGISTER, measure_reloads
 from benchmarks.side_by_side import (
     QUERIES_PER_S,
     THREADS_FIELD,
@@ -122,6 +122,11 @@ def parse_arguments(words: list[str] | None = None) -> argparse.Namespace:
         "--start-minutes", type=float, default=3.0, help="a peer that takes longer is skipped"
     )
     parser.add_argument("--shapes", default=",".join(SHAPES), help="of loads, for `streams`")
+    parser.add_argument(
+        "--under",
+        default=",".join(LOADS_UNDER),
+        help=f"loads of `reload` and `register`, of: {', '.join(LOADS_UNDER)}",
+    )
     parser.add_argument("--sinks", default=",".join(SINKS), help="of query records, for `records`")
     parser.add_argument("--rates", default=",".join(map(str, RATES)), help="per second, for `records`")
     parser.add_argument("--directory", type=Path, help="for lists and settings; kept when given")
@@ -142,6 +147,7 @@ def parse_arguments(words: list[str] | None = None) -> argparse.Namespace:
         ("attacks", arguments.attacks.split(","), tuple(ATTACKS)),
         ("sinks", arguments.sinks.split(","), SINKS),
         ("shapes", arguments.shapes.split(","), SHAPES),
+        ("under", arguments.under.split(","), LOADS_UNDER),
     ):
         unknown = sorted(set(given) - set(known))
         if unknown:
@@ -150,6 +156,7 @@ def parse_arguments(words: list[str] | None = None) -> argparse.Namespace:
     arguments.loads, arguments.variants = arguments.loads.split(","), arguments.variants.split(",")
     arguments.sinks = arguments.sinks.split(",")
     arguments.shapes = arguments.shapes.split(",")
+    arguments.under = arguments.under.split(",")
     arguments.rates = [int(rate) for rate in arguments.rates.split(",")]
     # Only what is whole goes to the page that is shipped.
     is_whole = arguments.parts in ([], ["render"]) and not arguments.quick
@@ -230,11 +237,13 @@ def run_parts(directory: Path, arguments: argparse.Namespace) -> bool:
     if "starts" in parts:
         _starts(directory, arguments, length["starts"])
     if "reload" in parts:
-        readings, absent = measure_reloads(directory, _engines(arguments), arguments.names, length["reload"])
+        readings, absent = measure_reloads(
+            directory, _engines(arguments), arguments.names, length["reload"], arguments.under
+        )
         results.save(arguments.out, "reload", {"absent": absent, "readings": readings})
     if "register" in parts:
         readings, absent = measure_reloads(
-            directory, _engines(arguments), arguments.names, length["reload"], REGISTER
+            directory, _engines(arguments), arguments.names, length["reload"], arguments.under, REGISTER
         )
         results.save(arguments.out, "register", {"absent": absent, "readings": readings})
     if "zones" in parts:

@@ -150,11 +150,14 @@ class Figures:
         return sum(one["reloading"]["lost"] for one in found) if found else None
 
     def reload_stall_ms(self, engine: str, load: str) -> float | None:
-        """The worst wait while reloading beyond the echo's own worst, median over the calm repeats."""
+        """The worst wait while reloading beyond the echo's own worst, median over the calm repeats.
+
+        Of both, what waited while the host let others run is left out.
+        """
         found = self.readings("reload", engine=engine, load=load)
-        echoes = [max(one[when]["worst_us"] for when in ("echo before", "echo after")) / 1e3 for one in found]
+        echoes = [max(one[at]["own_worst_us"] for at in ("echo before", "echo after")) / 1e3 for one in found]
         return middle(
-            one["reloading"]["worst_us"] / 1e3 - echo_ms
+            one["reloading"]["own_worst_us"] / 1e3 - echo_ms
             for one, echo_ms in zip(found, echoes, strict=True)
             if echo_ms <= ECHO_CALM_MS
         )

@@ -8,6 +8,7 @@ dnsperf tells only the average, the least and the greatest wait.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import math
 import os
@@ -15,7 +16,7 @@ import re
 import shutil
 import subprocess
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -35,6 +36,9 @@ CLIENTS_MANY = 32
 LOST_S = 1
 """A query that waits longer counts as lost.  Servers with the usual receive buffer lose some hundred of the
 first burst: the shorter this is, the sooner those make room for other queries."""
+
+SLOW_US = 2_000.0
+"""`udp_load.c` tells when queries were asked that waited longer."""
 
 RCODES = ("NOERROR", "FORMERR", "SERVFAIL", "NXDOMAIN", "NOTIMP", "REFUSED")
 
@@ -77,6 +81,17 @@ def pinned(*cores: int) -> tuple[str, ...]:
     return ("taskset", "-c", ",".join(str(core) for core in cores))
 
 
+@contextlib.contextmanager
+def keeping_to(core: int) -> Iterator[None]:
+    """Keep ourselves on this core: what we do meanwhile is nothing to whoever is on another."""
+    before = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, {core})
+    try:
+        yield
+    finally:
+        os.sched_setaffinity(0, before)
+
+
 def server_cores(threads: int) -> tuple[int, ...]:
     """Cores of a server of this many threads, as far as there are so many."""
     return tuple(CORES[:threads])
@@ -90,6 +105,8 @@ class Asking:
     edns: bool = False
     dnssec_ok: bool = False
     clients: int = CLIENTS
+    comes_first: bool = False
+    """Whether the generator comes before the other programs of its core, which then cost it no wait."""
 
 
 @dataclass(frozen=True)
@@ -196,6 +213,9 @@ class Waits:
     """Of the server, per completed query."""
     busy: float
     """Part of the time the server computed; near 1 per core, it is the server that was the limit."""
+    slow: Sequence[tuple[float, float]] = ()
+    """The slowest query of each twentieth of a second that had one over 2 ms: sent at (seconds since 1970),
+    waited (microseconds)."""
 
 
 def compile_c(source: str, directory: Path) -> Path:
@@ -208,6 +228,11 @@ def compile_c(source: str, directory: Path) -> Path:
     return program
 
 
+def before_others() -> tuple[str, ...]:
+    """Command prefix of a generator that no other client of its core may hold up; only root may do so."""
+    return ("chrt", "--fifo", "1") if os.geteuid() == 0 else ()
+
+
 def load_command(
     program: Path, port: int, queries: Path, seconds: float, rate: float, asking: Asking | None = None
 ) -> list[str]:
@@ -216,8 +241,16 @@ def load_command(
     flags = ["-e"] * asking.edns + ["-D"] * asking.dnssec_ok + ["-c", str(asking.clients)]
     flags += ["-t", str(LOST_S * 1000), *(["-r", str(rate)] if rate else ["-q", str(OUTSTANDING_MAX)])]
     return [
-        *pinned(LOAD_CORE), str(program), *flags, "-l", str(seconds), asking.host, str(port), str(queries)
-    ]  # fmt: skip
+        *pinned(LOAD_CORE),
+        *(before_others() if asking.comes_first else ()),
+        str(program),
+        *flags,
+        "-l",
+        str(seconds),
+        asking.host,
+        str(port),
+        str(queries),
+    ]
 
 
 def percentile_us(waits_ns: Sequence[Sequence[int]], lost: int, share: float) -> float:
@@ -252,6 +285,7 @@ def read_waits(output: str, cpu_used_s: float, took_s: float) -> Waits:
         },
         cpu_us=cpu_used_s * 1e6 / max(1, report["completed"]),
         busy=cpu_used_s / took_s if took_s else 0.0,
+        slow=[(sent_at_s, wait_ns / 1e3) for sent_at_s, wait_ns in report["slow"]],
     )  # fmt: skip
 
 

@@ -270,7 +270,7 @@ def _reloads(figures: Figures, contestants: Mapping[str, Contestant]) -> str:
             label_of(one["engine"], contestants),
             number(one["rate"], 0),
             *(
-                number(one[who]["worst_us"] / 1e3)
+                f"{number(one[who]['own_worst_us'] / 1e3)} ({number(one[who]['worst_us'] / 1e3)})"
                 for who in ("echo before", "rest", "reloading", "echo after")
             ),
             str(one["reloading"]["lost"]),
@@ -286,9 +286,10 @@ def _reloads(figures: Figures, contestants: Mapping[str, Contestant]) -> str:
     return (
         f"## A reload under load\n\nA list of {names:,} names is replaced under load: {QUERIES_PER_S:,}"
         " queries a second, and half of the most that the engine answers. The worst wait in milliseconds,"
-        " each repeat; the echo is asked before and after. *Stolen*: part of the machine's time that its host"
-        f" gave to others. Where the echo itself once waited over {ECHO_CALM_MS:g} ms, nothing is judged.\n\n"
-        + table(heads, rows)
+        " each repeat, without those around which the host of the machine let others run (in brackets: with"
+        " them); the echo is asked before, and afterwards as long as the reload took. *Stolen*: part of the"
+        " machine's time that its host gave to others. Where the echo itself once waited over"
+        f" {ECHO_CALM_MS:g} ms, nothing is judged.\n\n" + table(heads, rows)
     )
 
 

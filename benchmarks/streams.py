@@ -188,7 +188,15 @@ def _read_beside(running: StreamField, program: Path, seconds: float, repeat: in
     everyone = [(name, entrant) for name, entrant in _served(running, "tls") if entrant.udp_port]
     for name, entrant in in_turn(everyone, repeat):
         take = partial(
-            measure_waits, program, entrant.pid("tls"), entrant.udp_port, queries, seconds, WAITS_PER_S
+            measure_waits,
+            program,
+            entrant.pid("tls"),
+            entrant.udp_port,
+            queries,
+            seconds,
+            WAITS_PER_S,
+            # The clients that shake hands are on the generator's core, and as busy as the server.
+            Asking(comes_first=True),
         )
         alone = take()
         # A second more, so that handshakes last as long as the load that is read beside them.

@@ -9,7 +9,8 @@
  * usage: udp_load [-r QUERIES_PER_S] [-l SECONDS] [-c SOCKETS] [-q OUTSTANDING] [-t TIMEOUT_MS] [-e] [-D]
  *                 HOST PORT FILE
  * FILE has dnsperf's lines, "NAME TYPE", asked in turn again and again; TYPE is A or AAAA.  -e adds EDNS, -D
- * the DO bit.  SIGINT ends it early.  Writes one line of JSON; waits in nanoseconds, [up to, how many].
+ * the DO bit.  SIGINT ends it early.  Writes one line of JSON; waits in nanoseconds, [up to, how many]; of
+ * each twentieth of a second the slowest query over 2 ms, [when it was sent in seconds since 1970, its wait].
  */
 #define _GNU_SOURCE
 #include <arpa/inet.h>
@@ -50,6 +51,15 @@ static uint64_t timeout_ns = 5 * NS_PER_S;
 static unsigned char *queries; /* all of FILE, encoded, one after the other */
 static uint32_t *query_starts;
 static size_t query_count, next_query;
+
+/* One for each MOMENT_NS of the load, by when queries were sent. */
+#define MOMENT_NS (NS_PER_S / 20)
+#define MOMENTS_MAX 65536
+#define SLOW_NS (NS_PER_S / 500)
+static struct {
+    uint64_t sent_ns, wait_ns;
+} slowest[MOMENTS_MAX];
+static uint64_t began_ns;
 
 static uint64_t buckets[BUCKETS], rcodes[16], sent, completed, lost, worst_ns, late_ns;
 static volatile sig_atomic_t stopping;
@@ -205,6 +215,13 @@ static uint64_t arrival_ns(struct msghdr *header) {
     return now_ns();
 }
 
+static void note_slow(uint64_t sent_ns, uint64_t wait_ns) {
+    uint64_t moment = (sent_ns - began_ns) / MOMENT_NS;
+    if (moment >= MOMENTS_MAX || wait_ns <= slowest[moment].wait_ns) return;
+    slowest[moment].sent_ns = sent_ns;
+    slowest[moment].wait_ns = wait_ns;
+}
+
 static void count_answer(struct client *client, struct mmsghdr *message, unsigned char *answer) {
     if (message->msg_len < 12 || !(answer[2] & 0x80)) return;
     uint16_t id = answer[0] << 8 | answer[1];
@@ -214,6 +231,7 @@ static void count_answer(struct client *client, struct mmsghdr *message, unsigne
     uint64_t wait_ns = arrived > sent_ns ? arrived - sent_ns : 0;
     buckets[bucket_of(wait_ns)]++;
     if (wait_ns > worst_ns) worst_ns = wait_ns;
+    if (wait_ns > SLOW_NS) note_slow(sent_ns, wait_ns);
     rcodes[answer[3] & 15]++;
     completed++;
     client->sent_ns[id] = 0;
@@ -237,7 +255,7 @@ static void hear(struct client *client) {
 }
 
 /* Sends what is due by now; when the next is. */
-static uint64_t ask_what_is_due(uint64_t began, uint64_t now) {
+static uint64_t ask_what_is_due(uint64_t now) {
     static int turn;
     if (rate <= 0) {
         for (int i = 0; i < client_count; i++) {
@@ -251,13 +269,13 @@ static uint64_t ask_what_is_due(uint64_t began, uint64_t now) {
         }
         return now + NS_PER_S / 100;
     }
-    uint64_t due = (now - began) / 1e9 * rate;
+    uint64_t due = (now - began_ns) / 1e9 * rate;
     if (due > sent) {
         uint64_t late = (due - sent - 1) / rate * 1e9;
         if (late > late_ns) late_ns = late;
     }
     while (due > sent && ask(&clients[turn++ % client_count], due - sent)) continue;
-    return began + (uint64_t)((sent + 1) / rate * 1e9);
+    return began_ns + (uint64_t)((sent + 1) / rate * 1e9);
 }
 
 static uint32_t open_count(void) {
@@ -269,12 +287,12 @@ static uint32_t open_count(void) {
 static void run(void) {
     struct pollfd waiting[SOCKETS_MAX];
     for (int i = 0; i < client_count; i++) waiting[i] = (struct pollfd){clients[i].descriptor, POLLIN, 0};
-    uint64_t began = now_ns(), end = began + (uint64_t)(duration_s * 1e9), expire_at = began;
+    uint64_t end = began_ns + (uint64_t)(duration_s * 1e9), expire_at = began_ns;
     for (;;) {
         uint64_t now = now_ns();
         int is_over = stopping || now >= end;
         if (is_over && !open_count()) break;
-        uint64_t wake = is_over ? now + NS_PER_S / 100 : ask_what_is_due(began, now);
+        uint64_t wake = is_over ? now + NS_PER_S / 100 : ask_what_is_due(now);
         if (now >= expire_at) {
             for (int i = 0; i < client_count; i++) expire(&clients[i], now);
             expire_at = now + NS_PER_S / 100;
@@ -304,6 +322,13 @@ static void report(double took_s) {
         printf("%s[%lu, %lu]", comma, bucket_end_ns(i), buckets[i]);
         comma = ", ";
     }
+    printf("], \"slow\": [");
+    comma = "";
+    for (size_t i = 0; i < MOMENTS_MAX; i++) {
+        if (!slowest[i].wait_ns) continue;
+        printf("%s[%.6f, %lu]", comma, slowest[i].sent_ns / 1e9, slowest[i].wait_ns);
+        comma = ", ";
+    }
     printf("]}\n");
 }
 
@@ -329,7 +354,7 @@ int main(int argc, char **argv) {
     prctl(PR_SET_TIMERSLACK, 1);
     read_queries(argv[optind + 2]);
     open_clients(argv[optind], argv[optind + 1]);
-    uint64_t began = now_ns();
+    began_ns = now_ns();
     run();
-    report((now_ns() - began) / 1e9);
+    report((now_ns() - began_ns) / 1e9);
 }

@@ -51,9 +51,9 @@ def reload(
     return {
         "engine": engine,
         "load": load,
-        "echo before": {"worst_us": echo_us},
-        "echo after": {"worst_us": after_us},
-        "reloading": {"worst_us": worst_us, "lost": lost},
+        "echo before": {"own_worst_us": echo_us},
+        "echo after": {"own_worst_us": after_us},
+        "reloading": {"own_worst_us": worst_us, "lost": lost},
     }
 
 

@@ -77,10 +77,12 @@ def test_report_of_our_generator_becomes_figures() -> None:
         "late_ns": 2_000,
         "rcodes": [900, 0, 0, 100, *([0] * 12)],
         "waits_ns": [[1_000, 995], [9_000, 5]],
+        "slow": [[1_796_000_000.5, 3_000_000]],
     }
     waits = read_waits(json.dumps(report), cpu_used_s=1.0, took_s=2.0)
     assert (waits.queries_per_s, waits.busy, waits.cpu_us) == (500.0, 0.5, 1_000.0)
     assert (waits.p50_us, waits.p99_us, waits.p999_us, waits.worst_us, waits.late_us) == (1, 1, 9, 9, 2)
+    assert list(waits.slow) == [(1_796_000_000.5, 3_000.0)]
     assert waits.rcodes == {"NOERROR": 900, "NXDOMAIN": 100}
 
 
@@ -107,6 +109,16 @@ def test_generator_without_a_rate_keeps_queries_outstanding() -> None:
     queries = Path("queries.txt")
     assert "-r" not in load_command(Path("load"), 53, queries, 1.0, 0)
     assert "-q" not in load_command(Path("load"), 53, queries, 1.0, 20_000)
+
+
+def test_a_generator_that_comes_first_is_before_the_others_of_its_core(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    first, queries = Asking(comes_first=True), Path("queries.txt")
+    for user, is_first in ((0, True), (1_000, False)):
+        monkeypatch.setattr("os.geteuid", lambda user=user: user)
+        assert ("chrt" in load_command(Path("load"), 53, queries, 1.0, 20_000, first)) is is_first
+        assert "chrt" not in load_command(Path("load"), 53, queries, 1.0, 20_000)
 
 
 class Machine:

@@ -165,10 +165,10 @@ def test_page_shows_starts_lists_and_reloads() -> None:
             "reload_s": 2.0,
             "load": "half",
             "stolen": 0.012,
-            "echo before": {"worst_us": 1_000.0},
-            "echo after": {"worst_us": 1_500.0},
-            "rest": {"worst_us": 2_000.0},
-            "reloading": {"worst_us": 3_000.0, "lost": 0},
+            "echo before": {"worst_us": 1_000.0, "own_worst_us": 1_000.0},
+            "echo after": {"worst_us": 21_000.0, "own_worst_us": 1_500.0},
+            "rest": {"worst_us": 2_000.0, "own_worst_us": 2_000.0},
+            "reloading": {"worst_us": 30_000.0, "own_worst_us": 3_000.0, "lost": 0},
         }
     ]
     lists = [{"contestant": "unbound", "names": 10_000_000, "load_s": 70.0, "memory_mb": 4_200.0}]
@@ -186,7 +186,10 @@ def test_page_shows_starts_lists_and_reloads() -> None:
         CONTESTANTS,
     )
     assert "| native engine, 1,000,000 names, builds its image | 1.25 | 80 | 0.75 | 0 |" in text
-    assert "| native engine | 60,000 | 1.0 | 2.0 | 3.0 | 1.5 | 0 | 2.0 | 1.2% |" in text
+    assert (
+        "| native engine | 60,000 | 1.0 (1.0) | 2.0 (2.0) | 3.0 (30.0) | 1.5 (21.0) | 0 | 2.0 | 1.2% |"
+        in text
+    )
     assert "| Unbound 1.17 | 70.0 | 4,200 |" in text
     assert "| BIND | skipped: not up within 3 minutes |  |" in text
 
