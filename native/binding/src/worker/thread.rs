@@ -24,7 +24,9 @@ use crate::lives::{live_again, Ended, PAUSE_MIN};
 use crate::mailbox::{Mailbox, SIGNAL_ASKS, SIGNAL_COMMANDS, SIGNAL_SHED, SIGNAL_STOP, SIGNAL_STOP_READING};
 use crate::shared::Shared;
 use crate::shared_flow::ThreadCounts;
-use crate::sys::{monotonic, run_promptly, sleep_precisely, Batch, ListenSocket, BATCH_MAX};
+use crate::sys::{
+    monotonic, run_promptly, sleep_precisely, Batch, ListenSocket, BATCH_MAX, DATAGRAMS_SLICE_NS,
+};
 use crate::upstream_queries::{LoopContext, UpstreamQueries};
 
 /// Batches per turn: upstreams and timers get their turn after 256 queries.
@@ -129,7 +131,7 @@ impl<'s> ThreadLoop<'s> {
         epoll.add(socket.as_raw_fd(), LISTEN)?;
         socket.set_waiting(patience(shared))?;
         sleep_precisely();
-        run_promptly();
+        run_promptly(DATAGRAMS_SLICE_NS);
         let now = monotonic();
         let made = ThreadLoop {
             shared,
