@@ -66,13 +66,14 @@ pub fn sleep_precisely() {
 
 /// What a thread that answers datagrams takes at a time, the least that the scheduler knows.
 pub const DATAGRAMS_SLICE_NS: u64 = 100_000;
-/// The same of threads that answer over streams: less than other programs' 1.4 ms (two cores) or more, and so much
-/// more than above that a datagram's answer never waits for the whole of a handshake.
-pub const STREAMS_SLICE_NS: u64 = 1_000_000;
+/// The same of threads that answer over streams: so much more that the scheduler breaks off a handshake for a
+/// datagram's answer.  A handshake takes a fifth of a millisecond, and whoever is near the end of its turn is not
+/// broken off: with turns of 1 ms that is too often so.
+pub const STREAMS_SLICE_NS: u64 = 3_000_000;
 
-/// Let this thread have a core it shares soon after it wakes: the scheduler of Linux 6.12 and later lets who asks
-/// for little at a time (`slice_ns`) go before who takes long.  Its share of the core stays the same.
-pub fn run_promptly(slice_ns: u64) {
+/// Let this thread take a core for so long at a time: the scheduler of Linux 6.12 and later lets who wakes and asks
+/// for little go before who takes long.  Its share of the core stays the same.
+pub fn take_turns_of(slice_ns: u64) {
     // SAFETY: all its fields are numbers.
     let mut attributes: libc::sched_attr = unsafe { std::mem::zeroed() };
     let size = std::mem::size_of::<libc::sched_attr>() as libc::c_uint;

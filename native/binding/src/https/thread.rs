@@ -37,7 +37,7 @@ use crate::ring::WorkerEvent;
 use crate::shared::Shared;
 use crate::slab::{Handle, Slab};
 use crate::stream_state::{StreamDrop, StreamNews};
-use crate::sys::{duplicate, monotonic, run_promptly, STREAMS_SLICE_NS};
+use crate::sys::{duplicate, monotonic, take_turns_of, STREAMS_SLICE_NS};
 
 /// A thread's lives, until it is told to stop.
 pub fn run(shared: &Arc<Shared>, number: u16) {
@@ -58,7 +58,7 @@ pub fn run(shared: &Arc<Shared>, number: u16) {
 
 /// One life: until the thread is told to stop; an error: it cannot begin, for want of descriptors.
 fn begin(shared: &Arc<Shared>, number: u16) -> io::Result<()> {
-    run_promptly(STREAMS_SLICE_NS);
+    take_turns_of(STREAMS_SLICE_NS);
     let runtime = Builder::new_current_thread().enable_io().enable_time().build()?;
     let tasks = LocalSet::new();
     let serving = Rc::new(Serving::new(Arc::clone(shared), number));

@@ -18,7 +18,7 @@ use crate::shared::Shared;
 use crate::slab::{Handle, Slab};
 use crate::stream_asks::StreamAsk;
 use crate::stream_state::{StreamMailbox, Streams};
-use crate::sys::{monotonic, run_promptly, sleep_precisely, STREAMS_SLICE_NS};
+use crate::sys::{monotonic, sleep_precisely, take_turns_of, STREAMS_SLICE_NS};
 use crate::tls::ALPN_DOT;
 
 /// Descriptors looked at per turn.
@@ -81,7 +81,7 @@ impl<'s> ThreadLoop<'s> {
         let epoll = Epoll::new()?;
         epoll.add(thread.letters.mailbox.wakeup.as_raw_fd(), WAKEUP)?;
         sleep_precisely();
-        run_promptly(STREAMS_SLICE_NS);
+        take_turns_of(STREAMS_SLICE_NS);
         let now = monotonic();
         let mut entropy = Entropy::new();
         let mut worker = ThreadLoop {

@@ -25,7 +25,7 @@ use crate::mailbox::{Mailbox, SIGNAL_ASKS, SIGNAL_COMMANDS, SIGNAL_SHED, SIGNAL_
 use crate::shared::Shared;
 use crate::shared_flow::ThreadCounts;
 use crate::sys::{
-    monotonic, run_promptly, sleep_precisely, Batch, ListenSocket, BATCH_MAX, DATAGRAMS_SLICE_NS,
+    monotonic, sleep_precisely, take_turns_of, Batch, ListenSocket, BATCH_MAX, DATAGRAMS_SLICE_NS,
 };
 use crate::upstream_queries::{LoopContext, UpstreamQueries};
 
@@ -131,7 +131,7 @@ impl<'s> ThreadLoop<'s> {
         epoll.add(socket.as_raw_fd(), LISTEN)?;
         socket.set_waiting(patience(shared))?;
         sleep_precisely();
-        run_promptly(DATAGRAMS_SLICE_NS);
+        take_turns_of(DATAGRAMS_SLICE_NS);
         let now = monotonic();
         let made = ThreadLoop {
             shared,
