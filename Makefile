@@ -21,7 +21,7 @@ unexport PYTHONDONTWRITEBYTECODE
 .DEFAULT_GOAL := help
 # Several targets install into one environment.
 .NOTPARALLEL:
-.PHONY: help run demo unit test long check guide bench fmt clean peers native engine web dist deb rootfs advisories
+.PHONY: help run demo unit test long check guide bench fmt clean peers native engine engine-for-tests web dist deb rootfs advisories
 
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -42,8 +42,9 @@ native: $(MADE)
 	@scripts/build-native.sh $(VENV)
 
 # Both at once: one waits for the network, the other for the processor.
-engine: $(MADE)
-	@$(if $(RUNS),$(MAKE) --no-print-directory $(RUNS) & )scripts/build-native.sh $(VENV)$(if $(RUNS),; wait $$!)
+engine-for-tests: KIND = checked
+engine engine-for-tests: $(MADE)
+	@$(if $(RUNS),$(MAKE) --no-print-directory $(RUNS) & )scripts/build-native.sh $(VENV) $(KIND)$(if $(RUNS),; wait $$!)
 	@$(BIN)/python -m resolver.server.engine
 
 # As `engine` and `web`, as soon as can be.
@@ -62,10 +63,10 @@ run: quick ## serve DNS on 127.0.0.1:5335 and metrics on 127.0.0.1:8053 (CONFIG=
 demo: $(RUNS) ## show the whole system on loopback, no network needed
 	$(BIN)/python -m resolver demo
 
-unit: engine $(READY) ## the fast tests, about a minute; ROOM=tests/cache: those of one room, in seconds
+unit: engine-for-tests $(READY) ## the fast tests, about a minute; ROOM=tests/cache: those of one room, in seconds
 	$(PYTEST) -q -n auto -m 'not slow and not loopback' --ignore=tests/loopback $(ROOM)
 
-test: engine web $(READY) peers ## every test, real servers and clients included
+test: engine-for-tests web $(READY) peers ## every test, real servers and clients included
 	scripts/test-native.sh $(VENV)
 	$(PYTEST) -n $(WORKERS) --dist worksteal
 
@@ -80,7 +81,7 @@ long: engine web $(READY) peers deb rootfs ## what takes hours: every test, the 
 
 # The native plane is built beside the rest: its last step, and mypy, keep one processor busy each.
 check: $(MADE) ## format, lint, types, the files we ship, the guide and its links
-	@set -e; scripts/build-native.sh $(VENV) & building=$$!; trap 'kill $$building 2>/dev/null || :' EXIT; \
+	@set -e; scripts/build-native.sh $(VENV) checked & building=$$!; trap 'kill $$building 2>/dev/null || :' EXIT; \
 		$(if $(READY),$(MAKE) --no-print-directory $(READY);) set -x; \
 		$(BIN)/ruff format --check .; $(BIN)/ruff check .; $(BIN)/mypy; wait $$building
 	@$(BIN)/python -m resolver.server.engine

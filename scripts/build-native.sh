@@ -6,11 +6,12 @@
 # sources is taken away when that fails, for it may not fit the program any more.
 # `quick`: for who wants to see it run. Where the full module was never built here, one without link-time optimisation
 # is, in a third of the time; it does the same, only slower, and a line says so. Without `quick` the full one follows.
+# `checked`: the same for tests, with all assertions in it; what is compiled for it serves the plane's own tests, too.
 #
-#     scripts/build-native.sh VENV [quick]
+#     scripts/build-native.sh VENV [quick|checked]
 set -u
 
-venv=${1:?usage: build-native.sh VENV [quick]}
+venv=${1:?usage: build-native.sh VENV [quick|checked]}
 wanted=${2:-release}
 stamp=$venv/.native-stamp
 log=$venv/native-build.log
@@ -53,21 +54,24 @@ CARGO_TARGET_DIR=${CARGO_TARGET_DIR:-$PWD/native/target}
 export CARGO_TARGET_DIR
 # The full one is built again in little time.
 [ ! -e "$CARGO_TARGET_DIR/release/libresolver_native.so" ] || wanted=release
-say_quick() {
-    echo "the native plane is one that was built quickly: make engine builds the full one, which answers faster"
+say_kind() {
+    case $1 in
+    quick) echo "the native plane is one that was built quickly: make engine builds the full one, which answers faster" ;;
+    checked) echo "the native plane is one for tests, with all assertions: make engine builds the full one, which answers faster" ;;
+    esac
 }
 if [ -f "$stamp" ] && [ "$(head -n 2 "$stamp")" = "$sources
 $tools" ]; then
-    case $wanted,$(sed -n 3p "$stamp") in
-    *,release) exit 0 ;;
-    quick,quick) say_quick; exit 0 ;;
+    kind=$(sed -n 3p "$stamp")
+    case $wanted,$kind in
+    *,release | checked,checked | quick,quick | quick,checked) say_kind "$kind"; exit 0 ;;
     esac
 fi
 
 site=$(place)
 [ -n "$site" ] || no_plane "$python cannot be run"
 case $wanted in
-quick) echo "building the native plane quickly (a minute or two; only when its sources changed)" ;;
+quick | checked) echo "building the native plane quickly (a minute or two; only when its sources changed)" ;;
 *) echo "building the native plane (two to six minutes; only when its sources changed)" ;;
 esac
 # PyO3 asks which Python it is for.
@@ -88,4 +92,4 @@ trap 'rm -rf "$new"' EXIT
         rm -rf "$site/resolver_native" && mv "$new" "$site/resolver_native"
 } >>"$log" 2>&1 || no_plane "it cannot be laid into $site (see $log)"
 printf '%s\n%s\n%s\n' "$sources" "$tools" "$wanted" >"$stamp"
-[ "$wanted" = release ] || say_quick
+say_kind "$wanted"

@@ -23,8 +23,8 @@ else
         echo "skipped: cargo clippy (its crates cannot be had)"
     elif cargo clippy --version >/dev/null 2>&1; then
         # PyO3 asks which Python it is for.
-        PYO3_PYTHON=$(realpath "$venv")/bin/python cargo clippy --quiet --locked --manifest-path native/Cargo.toml \
-            --workspace --all-targets -- -D warnings
+        PYO3_PYTHON=$(realpath "$venv")/bin/python cargo clippy --quiet --locked --profile checked \
+            --manifest-path native/Cargo.toml --workspace --all-targets -- -D warnings
     else
         echo "skipped: cargo clippy (not installed)"
     fi

@@ -20,7 +20,8 @@ cargo fetch --quiet --locked --manifest-path native/Cargo.toml || {
     echo "skipped: cargo test (its crates cannot be had)"
     exit 0
 }
-PYO3_PYTHON=$(realpath "$venv")/bin/python cargo test --quiet --locked --manifest-path native/Cargo.toml --workspace
+PYO3_PYTHON=$(realpath "$venv")/bin/python cargo test --quiet --locked --profile checked \
+    --manifest-path native/Cargo.toml --workspace
 models() {
     cargo test --quiet --locked --manifest-path native/models/Cargo.toml
 }
@@ -44,7 +45,7 @@ if [ "${FUZZ_PROFILE:-short}" = long ]; then
             "$venv/bin/python" -m pytest -q -p no:cacheprovider tests/native/test_resolver_native*.py
     fi
     fuzz() {
-        cargo run --quiet --locked --manifest-path native/Cargo.toml --profile fuzz -p resolver-fuzz -- "$@"
+        cargo run --quiet --locked --manifest-path native/Cargo.toml --profile checked -p resolver-fuzz -- "$@"
     }
     fuzz all --seconds 600
     fuzz flow --cases 20000000 --seed 2

@@ -137,6 +137,7 @@ class Connection(Pipeline, asyncio.Protocol):
         self.ready_at = self._clock.now()
         if self.connected_at < self.began_at:
             self.connected_at = self.ready_at
+        self.number_anew()
         self._owner.on_ready(self)
         if self.waiting:
             self._transmit(stream, list(self.waiting.values()))

@@ -179,6 +179,11 @@ class Pipeline(Holder):
                 most -= 1
                 yield ticket
 
+    def number_anew(self) -> None:
+        """Those that wait are the first of all: who came before them was never sent here."""
+        for number, ticket in enumerate(self.waiting.values(), 1):
+            ticket.number = number
+
     def answer(self, message: bytes, now: float) -> StreamTicket | None:
         """The query that `message` belongs to; None: there is none."""
         ticket = self.waiting.pop(message[0] << 8 | message[1], None)

@@ -33,6 +33,8 @@ from resolver.forwarding.tls_transport import TlsTransport
 from resolver.forwarding.upstream import Upstream
 
 CONNECTIONS_PER_UPSTREAM_MAX = 8
+ALONE_PER_UPSTREAM_MAX = 4
+"""Connections to one upstream, up to which a question is given one of its own."""
 
 OVERDUE_PER_UPSTREAM_MAX = 8
 """Connections kept besides, because somebody still waits for a slow answer there."""
@@ -192,16 +194,16 @@ class _Pool(Holder):
         """They make room for others in a moment."""
         self._is_closed = False
 
-    def place(self, ticket: StreamTicket, *, on_new: bool = False) -> bool:
+    def place(self, ticket: StreamTicket, *, on_new: bool = False, alone: bool = False) -> bool:
         """Send a query, or let it wait for a connection; False: there is no room."""
         now = self.clock.now()
         self.is_pausing = False
-        if not self.queue:
-            connection = self._choose(ticket.query_id, now, on_new)
+        if alone or not self.queue:
+            connection = self._open_for_one(now) if alone else self._choose(ticket.query_id, now, on_new)
             if connection is not None:
                 self._give(connection, ticket, now)
                 return True
-            if self._limit(now) == ANSWERS_UNLIMITED or self.is_pausing:
+            if alone or self._limit(now) == ANSWERS_UNLIMITED or self.is_pausing:
                 return False
         if len(self.queue) >= QUEUED_MAX or self._is_closed:
             return False
@@ -264,15 +266,18 @@ class _Pool(Holder):
             answers = self._same_as_before(answers)
         if answers is not None:
             self.upstream.oddities.limit_answers(answers, now)
-        is_garbage = reason == MALFORMED
-        is_blameless = not is_garbage and (
-            answers is not None or connection.answered > 0 or reason == ABANDONED
+        # Whose garbage it is cannot be told where several waited: then each is asked again, alone if that can be.
+        is_somebodys = reason == MALFORMED and connection.live > 1
+        if is_somebodys:
+            self.upstream.on_refusal(reason, now)
+        is_blameless = is_somebodys or (
+            reason != MALFORMED and (answers is not None or connection.answered > 0 or reason == ABANDONED)
         )
         is_broken = connection.is_overdue(now)
         if is_broken and not connection.answered:
             self.upstream.turn_addresses(bad=connection.address)
         came_to_nothing = connection.waiting or connection.ready_at < connection.began_at
-        if came_to_nothing and not (connection.answered or is_garbage or reason == ABANDONED):
+        if came_to_nothing and not (connection.answered or reason == ABANDONED):
             self._openings.fail(connection.began_at, now)
         tickets = connection.take_all()
         if tickets or is_broken:
@@ -280,7 +285,10 @@ class _Pool(Holder):
         # A new connection may break, too, for no fault of an upstream that has just answered on others.
         is_well = reason in BROKEN_WAYS and now - self.upstream.answered_at < ANSWERS_LATELY_S
         for ticket in tickets:
-            self.send_again(ticket, reason, is_blameless=is_blameless, once_more=is_blameless or is_well)
+            once_more = is_blameless or is_well
+            self.send_again(
+                ticket, reason, is_blameless=is_blameless, once_more=once_more, alone=is_somebodys
+            )
         self.on_room()
 
     def _same_as_before(self, answers: int | None) -> int | None:
@@ -291,16 +299,31 @@ class _Pool(Holder):
         before, self._answers_before = self._answers_before, answers or self._answers_before
         return answers if answers and answers == before else None
 
-    def send_again(self, ticket: StreamTicket, reason: str, *, is_blameless: bool, once_more: bool) -> None:
-        """A query that was not answered goes to another connection, or fails for `reason`."""
+    def send_again(
+        self,
+        ticket: StreamTicket,
+        reason: str,
+        *,
+        is_blameless: bool,
+        once_more: bool,
+        alone: bool = False,
+    ) -> None:
+        """A query that was not answered goes to another connection, or fails for `reason`.
+
+        `alone`: to one of its own, or it has to come again when there is room for that.
+        """
         receiver = ticket.receiver
         if receiver is None:
             return  # given up because of what another one heard just now
-        if once_more and ticket.sends < SENDS_MAX and self.place(ticket, on_new=True):
+        if once_more and ticket.sends < SENDS_MAX and self.place(ticket, on_new=True, alone=alone):
             self.counts.retried += 1
-        else:
-            ticket.receiver = None
-            receiver.on_error(ABANDONED if is_blameless else reason, ticket.left)
+            return
+        ticket.receiver = None
+        if alone:
+            reason = HELD_BACK
+        elif is_blameless:
+            reason = ABANDONED
+        receiver.on_error(reason, ticket.left)
 
     def on_ready(self, connection: Connection) -> None:
         """Queries can be sent on it, and those that wait for others to be open need wait no longer."""
@@ -331,7 +354,11 @@ class _Pool(Holder):
                 return chosen
         return self._open(now) or best
 
-    def _open(self, now: float) -> Connection | None:
+    def _open_for_one(self, now: float) -> Connection | None:
+        """A connection that takes one query, while there are few: the others keep room for theirs."""
+        return self._open(now, 1) if len(self.connections) < ALONE_PER_UPSTREAM_MAX else None
+
+    def _open(self, now: float, answers_max: int | None = None) -> Connection | None:
         self.is_pausing = False
         if self._is_closed:
             return None
@@ -349,7 +376,7 @@ class _Pool(Holder):
             # Not from inside `ask`: who waits there hears of it at once.
             self.clock.call_later(0.0, oldest.shut)
         kind = HttpsConnection if self.upstream.scheme == "https" else Connection
-        connection = kind(self, self._limit(now))
+        connection = kind(self, answers_max or self._limit(now))
         self.connections.append(connection)
         self.counts.opened += 1
         connection.dialling = self.streams.dial(connection)

@@ -155,7 +155,7 @@ class Transaction(Line):
         # Whoever only wanted to learn how it does has learnt nothing.
         upstream.probe_at = min(upstream.probe_at, now + AGAIN_S)
         self._why = "network"
-        if upstream.is_stream and upstream.last_failure in BROKEN_WAYS:
+        if upstream.is_stream and upstream.last_failure in (*BROKEN_WAYS, MALFORMED):
             self._again = (*self._again, upstream)
         self._spare(upstream, now)
         return self._give_up_on(attempt, now)

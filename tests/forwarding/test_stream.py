@@ -162,7 +162,7 @@ OF_ONE: dict[str, bytes] = {
 
 
 @pytest.mark.parametrize("kind", OF_NOBODY)
-def test_garbage_that_is_nobodys_ends_the_connection_and_each_question_decides(
+def test_garbage_that_is_nobodys_has_each_question_asked_again_on_a_connection_of_its_own(
     perform: Perform, kind: str
 ) -> None:
     async def play(stage: Stage) -> None:
@@ -173,8 +173,15 @@ def test_garbage_that_is_nobodys_ends_the_connection_and_each_question_decides(
         assert await one.result == message(1)
         three, _ = stage.ask(3)
         upstream.reply(OF_NOBODY[kind])
-        assert (await two.result, await three.result) == ("malformed", "malformed")
-        assert (stage.streams.open_connections, stage.streams.counts.opened) == (0, 1)
+        alone = [await stage.accepted.get(), await stage.accepted.get()]
+        asked = {await each.read(): each for each in alone}
+        assert set(asked) == {message(2), message(3)}
+        # Now it is known whose it is.
+        asked[message(2)].reply(OF_NOBODY[kind])
+        assert await two.result == "malformed"
+        asked[message(3)].reply(message(3))
+        assert await three.result == message(3)
+        assert (stage.streams.open_connections, stage.streams.counts.opened) == (0, 3)
 
     perform(play)
 

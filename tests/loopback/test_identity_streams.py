@@ -396,12 +396,18 @@ def test_a_trusted_proxy_says_who_asks_request_by_request(naming: EncryptedServe
         talk.say(talk.question("/dns-query", f"x-forwarded-for: {OUTSIDE}", "forwarded: x"))
         answer = talk.answer()
         assert answer is not None and answer.rcode() is dns.rcode.NXDOMAIN
+    # The name that it asked for as a server is that of the client behind it, too.
+    with Talk(naming, "https", PROXY, server_name="branch.dns.example.net") as talk:
+        talk.say(talk.question("/dns-query", f"x-forwarded-for: {ALLOWED}"))
+        answer = talk.answer()
+        assert answer is not None and answer.rcode() is dns.rcode.NXDOMAIN
     # Who may not ask has no name.
-    assert [(client, name) for client, name, _ in recorded.wait(4)] == [
+    assert [(client, name) for client, name, _ in recorded.wait(5)] == [
         (ALLOWED, "phones"),
         (OUTSIDE, ""),
         (PROXY, ""),
         (STRANGER, ""),
+        (ALLOWED, "branch"),
     ]
 
 

@@ -7,8 +7,9 @@ import socket
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
+from threading import Timer
 
 import dns.flags
 import dns.message
@@ -268,6 +269,36 @@ def test_garbage_over_a_stream_fails_soon_with_three_queries_and_takes_nothing_d
     }
     assert reasons == {"timeout": 0.0, "stream": 0.0, "network": 0.0}
     assert server.metric("resolver_upstream_failures_total", reason="malformed") >= 5.0
+    assert server.metric("resolver_upstream_up") == 1.0
+
+
+@pytest.mark.parametrize("kind", GARBAGE)
+def test_one_broken_name_takes_no_other_with_it(start: Start, kind: str) -> None:
+    """Slow names wait on the connection that the broken one breaks, each time that it is asked again."""
+
+    def answer_late(stream: Stream, query: bytes) -> None:
+        # The client closes a connection with garbage.
+        with suppress(OSError):
+            stream.write(good(query))
+
+    def break_streams(stream: Stream, number: int) -> None:
+        while query := stream.read():
+            if b"broken" in name_of(query).lower():
+                stream.write_raw(GARBAGE[kind](query))
+            else:
+                Timer(0.05, answer_late, [stream, query]).start()
+
+    server, _ = start(tcp=break_streams, scheme="tcp")
+    assert ask_names(server, numbered(1)) == ["NOERROR"]
+    for turn in range(5):
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as client:
+            client.settimeout(5.0)
+            client.connect(("127.0.0.1", server.port))
+            names = [f"slow-{turn}-{number}.example.org" for number in range(10)]
+            for number, name in enumerate([*names[:5], f"broken-{turn}.example.org", *names[5:]]):
+                client.send(encoded(name, number))
+            rcodes = {answer[1]: answer[3] & 15 for answer in (client.recv(4096) for _ in range(11))}
+        assert rcodes == {number: 2 if number == 5 else 0 for number in range(11)}
     assert server.metric("resolver_upstream_up") == 1.0
 
 

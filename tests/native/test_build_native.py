@@ -79,6 +79,23 @@ def test_who_is_in_a_hurry_gets_one_that_is_built_quickly_and_is_told_so(tree: P
     assert (builds(tree, "quick"), builds(tree)) == (2, 2)
 
 
+def test_tests_have_one_with_assertions_where_the_full_one_was_never_built(tree: Path) -> None:
+    assert "for tests" in build(tree, "checked")
+    assert "for tests" in build(tree, "checked"), "each time"
+    # Whoever is in a hurry takes it as it is, and is told.
+    assert "for tests" in build(tree, "quick")
+    assert [builds(tree, kind) for kind in ("checked", "quick", "release")] == [1, 0, 0]
+    build(tree)
+    assert build(tree, "checked") == ""
+    assert [builds(tree, kind) for kind in ("checked", "quick", "release")] == [1, 0, 1]
+
+
+def test_tests_are_not_content_with_one_that_was_built_quickly(tree: Path) -> None:
+    build(tree, "quick")
+    assert "for tests" in build(tree, "checked")
+    assert [builds(tree, kind) for kind in ("checked", "quick", "release")] == [1, 1, 0]
+
+
 def test_it_is_built_and_installed_and_not_again_until_a_source_changes(tree: Path) -> None:
     assert build(tree).count("\n") == 1
     assert {path.name for path in (tree / "site" / "resolver_native").iterdir()} == {

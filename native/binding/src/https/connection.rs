@@ -107,8 +107,8 @@ impl Connection {
         let name = match name {
             None => self.name.get(),
             Some(name) => {
-                // Mostly it is the one before; who speaks for others has one for each.
-                let last = self.name_in_path.get().filter(|&last| !self.is_proxys && last == name);
+                // Mostly it is the one before.
+                let last = self.name_in_path.get().filter(|&last| last == name);
                 let kept = last.or_else(|| flow.named_peer(address, Transport::Https, &name).name);
                 self.name_in_path.set(kept);
                 kept
@@ -138,7 +138,11 @@ impl Connection {
     pub fn begin_session(&self, server_name: Option<&str>) {
         let flow = self.thread.flow();
         let name = server_name.and_then(|name| flow.client_names().in_server_name(name));
-        self.name.set(name.and_then(|name| flow.named_peer(self.address, Transport::Https, &name).name));
+        self.name.set(name.and_then(|name| match self.is_proxys {
+            // For whom it asks is not known yet; whether they may is looked at then.
+            true => flow.client_names().keep(&name, self.address),
+            false => flow.named_peer(self.address, Transport::Https, &name).name,
+        }));
         self.handshake.set(Handshake::Done);
         self.place.set_quiet_since(self.thread.desk.now());
         self.place.set_slow_since(NEVER);
@@ -259,7 +263,10 @@ impl Connection {
 
     /// It has to go, as its place has gone.
     pub fn give_way(&self) {
-        self.end(Ending::Now);
+        // Behind a proxy's head the connection is another client's, with a place that nobody wants.
+        if !self.place.is_taken() {
+            self.end(Ending::Now);
+        }
     }
 
     /// Answer what was asked, take no more, close.

@@ -45,6 +45,10 @@ pub async fn live_behind_head(
     let address: IpAddr = head.source.map_or(awaited.peer(), |source| source.ip());
     // A proxy's own are no stranger's: it looks whether we are there, by a handshake perhaps.
     let is_stranger = head.source.is_some() && thread.is_stranger(address);
+    if connection.ending().is_some() {
+        // Nothing is read any more, so nobody begins now.
+        return;
+    }
     entry.disconnect();
     drop(connection);
     thread.desk.set_now(monotonic());

@@ -18,7 +18,13 @@ impl ThreadLoop<'_> {
         for news in self.letters.take() {
             match news {
                 StreamNews::Answer(route, answer) => answered.extend(self.take_answer(route, answer)),
-                StreamNews::GiveWay(holder) => self.cut(handle_of(holder)),
+                StreamNews::GiveWay(holder) => {
+                    // Behind a proxy's head the connection is another client's, with a place that nobody wants.
+                    let handle = handle_of(holder);
+                    if self.connections.get(handle).is_some_and(|connection| !connection.place.is_taken()) {
+                        self.cut(handle);
+                    }
+                }
             }
         }
         // Answers that came together leave in one write for each connection.

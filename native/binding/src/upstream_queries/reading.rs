@@ -205,7 +205,10 @@ impl UpstreamQueries<'_> {
                 flight.place = None;
                 flight.left = Some(query.left);
                 let is_ours = matches!(flight.holder, Owner::Us(_));
-                if is_ours && left.may_ask_again && self.send_again(left.upstream, query, turn.now) {
+                if is_ours
+                    && left.may_ask_again
+                    && self.send_again(left.upstream, query, left.alone, turn.now)
+                {
                     continue;
                 }
             }

@@ -86,9 +86,9 @@ impl UpstreamQueries<'_> {
     }
 
     /// Send a question once more whose connection broke; false: it cannot be.
-    pub(super) fn send_again(&mut self, upstream: u16, query: StreamQuery, now: f64) -> bool {
+    pub(super) fn send_again(&mut self, upstream: u16, query: StreamQuery, alone: bool, now: f64) -> bool {
         let owner = query.owner;
-        let Ok(connection) = self.streams.send_again(upstream, query, now) else { return false };
+        let Ok(connection) = self.streams.send_again(upstream, query, now, alone) else { return false };
         if let Some(flight) = self.in_flight.get_mut(owner) {
             flight.place = Some(Place::Stream(connection));
         }

@@ -19,5 +19,5 @@ mod tests;
 mod words;
 
 pub use inbox::Inbox;
-pub use pools::{connection_of, StreamPools, StreamRead};
-pub use words::{Failure, StreamQuery};
+pub use pools::{connection_of, StreamPools};
+pub use words::{Failure, StreamQuery, StreamRead};

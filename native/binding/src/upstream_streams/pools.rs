@@ -17,7 +17,7 @@ use super::connection::{Connection, Phase, Progress};
 use super::inbox::Inbox;
 use super::pipeline::ANSWERS_UNLIMITED;
 use super::socket::connect;
-use super::words::{Failure, StreamQuery};
+use super::words::{Failure, Left, Onto, StreamQuery, StreamRead};
 use crate::counters::{add, Counters};
 use crate::epoll::Epoll;
 use crate::slab::{Handle, Slab};
@@ -25,6 +25,8 @@ use crate::upstream_server::UpstreamServer;
 
 /// Connections to one upstream.
 const CONNECTIONS_PER_UPSTREAM_MAX: usize = 8;
+/// Connections to one upstream, up to which a question is given one of its own.
+const ALONE_PER_UPSTREAM_MAX: usize = 4;
 
 /// Connections kept besides, because somebody still waits for a slow answer there.
 const OVERDUE_PER_UPSTREAM_MAX: usize = 8;
@@ -57,29 +59,6 @@ const STREAM: u64 = 1 << 59;
 /// The connection that has this number in the epoll set; None: it is something else's.
 pub fn connection_of(number: u64) -> Option<Handle> {
     (number & STREAM != 0).then(|| Handle::from_bits(number & !STREAM))
-}
-
-/// What reading a connection came to.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum StreamRead {
-    /// It has no more.
-    All,
-    /// It may have more.
-    Part,
-    /// It has ended: `break_all` is next.
-    Ended(Failure),
-}
-
-/// What a connection left.
-pub struct Left {
-    /// Its upstream's number.
-    pub upstream: u16,
-    /// Why it ended, as it is held against the upstream.
-    pub failure: Failure,
-    /// Whether its questions may be asked once more.
-    pub may_ask_again: bool,
-    /// Those that somebody waits for.
-    pub queries: Vec<StreamQuery>,
 }
 
 /// The connections to one upstream.
@@ -203,15 +182,21 @@ impl StreamPools {
 
     /// Put a query on a connection, where it waits from now on; it leaves with `flush`.
     pub fn send(&mut self, upstream: u16, query: StreamQuery, now: f64) -> Result<Handle, Failure> {
-        self.place(upstream, query, now, false)
+        self.place(upstream, query, now, Onto::Any)
     }
 
-    /// The same for a query whose connection broke.
-    pub fn send_again(&mut self, upstream: u16, query: StreamQuery, now: f64) -> Result<Handle, Failure> {
+    /// The same for a query whose connection broke.  `alone`: see `Left`.
+    pub fn send_again(
+        &mut self,
+        upstream: u16,
+        query: StreamQuery,
+        now: f64,
+        alone: bool,
+    ) -> Result<Handle, Failure> {
         if query.sends >= SENDS_MAX {
             return Err(Failure::Full);
         }
-        let placed = self.place(upstream, query, now, true)?;
+        let placed = self.place(upstream, query, now, if alone { Onto::ItsOwn } else { Onto::New })?;
         add(&self.counters.streams_retried, 1);
         Ok(placed)
     }
@@ -339,15 +324,17 @@ impl StreamPools {
         if let Some(answers) = answers_lost {
             pool.limit_answers(answers, now);
         }
-        // Which question's answer it was cannot be told: each decides where it goes on.
+        // Whose garbage it is cannot be told where several waited: then each is asked again, alone if that can be.
         let is_garbage = failure == Failure::Malformed;
-        let is_blameless =
-            !is_garbage && (answers_lost.is_some() || pipeline.answered > 0 || failure == Failure::Blameless);
+        let is_somebodys = is_garbage && pipeline.live() > 1;
+        let is_blameless = is_somebodys
+            || (!is_garbage
+                && (answers_lost.is_some() || pipeline.answered > 0 || failure == Failure::Blameless));
         // A new connection may break, too, for no fault of an upstream that has just answered on others.
         let is_well =
             matches!(failure, Failure::Stream | Failure::Tls) && now - pool.answered_at < ANSWERS_LATELY_S;
         let came_to_nothing = pipeline.waiting() > 0 || connection.phase != Phase::Open;
-        if came_to_nothing && pipeline.answered == 0 && !is_garbage && failure != Failure::Blameless {
+        if came_to_nothing && pipeline.answered == 0 && failure != Failure::Blameless {
             pool.server.openings.lock().fail(connection.began_at, now);
         }
         self.waiting -= pipeline.live();
@@ -358,25 +345,22 @@ impl StreamPools {
             upstream: connection.upstream,
             failure: if is_blameless { Failure::Blameless } else { failure },
             may_ask_again: is_blameless || is_well,
+            alone: is_somebodys,
             queries: pipeline.take_all(),
         })
     }
 
-    fn place(
-        &mut self,
-        upstream: u16,
-        query: StreamQuery,
-        now: f64,
-        on_new: bool,
-    ) -> Result<Handle, Failure> {
+    fn place(&mut self, upstream: u16, query: StreamQuery, now: f64, onto: Onto) -> Result<Handle, Failure> {
         self.now = now;
         let pool = usize::from(upstream);
         if pool >= self.pools.len() {
             return Err(Failure::Network);
         }
-        let (handle, is_reused) = match self.joinable(pool, query.id, now, on_new) {
+        let on_new = onto != Onto::Any;
+        let own = if onto == Onto::ItsOwn { self.open_for_one(pool, now) } else { None };
+        let (handle, is_reused) = match own.or_else(|| self.joinable(pool, query.id, now, on_new)) {
             Some(open) => (open, !on_new),
-            None => match self.open(pool, now) {
+            None => match self.open(pool, now, None) {
                 Ok(new) => (new, false),
                 Err(failure) => match self.any(pool, query.id, now) {
                     Some(any) => (any, !on_new),
@@ -424,8 +408,14 @@ impl StreamPools {
         fewest.map(|(_, handle)| handle)
     }
 
-    /// A new connection, if there may be one more.
-    fn open(&mut self, pool: usize, now: f64) -> Result<Handle, Failure> {
+    /// A connection that takes one query, while there are few: the others keep room for theirs.
+    fn open_for_one(&mut self, pool: usize, now: f64) -> Option<Handle> {
+        let are_few = self.pools[pool].connections.len() < ALONE_PER_UPSTREAM_MAX;
+        are_few.then(|| self.open(pool, now, Some(1)).ok()).flatten()
+    }
+
+    /// A new connection, if there may be one more.  `answers_max`: `None`: as the upstream is known.
+    fn open(&mut self, pool: usize, now: f64, answers_max: Option<u32>) -> Result<Handle, Failure> {
         let is_overdue = |handle: &&Handle| {
             self.connections.get(**handle).is_some_and(|connection| connection.pipeline.is_overdue(now))
         };
@@ -443,7 +433,7 @@ impl StreamPools {
                 self.broken.push((oldest, Failure::Blameless));
             }
         }
-        let opened = self.connect(pool, now);
+        let opened = self.connect(pool, now, answers_max);
         if opened == Err(Failure::Network) {
             self.pools[pool].server.openings.lock().fail(now, now);
         }
@@ -461,12 +451,12 @@ impl StreamPools {
         server.openings.lock().allow(known.filter(is_opening).count(), now)
     }
 
-    fn connect(&mut self, pool: usize, now: f64) -> Result<Handle, Failure> {
+    fn connect(&mut self, pool: usize, now: f64, answers_max: Option<u32>) -> Result<Handle, Failure> {
         let server = Arc::clone(&self.pools[pool].server);
         if !server.carrier.is_stream() {
             return Err(Failure::Network);
         }
-        let answers_max = self.pools[pool].answers_per_connection(now);
+        let answers_max = answers_max.unwrap_or_else(|| self.pools[pool].answers_per_connection(now));
         let failure_of = |error: std::io::Error| match error.raw_os_error() {
             Some(libc::EMFILE | libc::ENFILE | libc::ENOBUFS | libc::ENOMEM) => Failure::NoSocket,
             _ => Failure::Network,

@@ -12,14 +12,17 @@ use resolver_core::flow::{Carrier, FREE, OPENING_PAUSE_S_MIN};
 use resolver_core::wire::encode::encode_question;
 
 use super::connection::{OPEN_S_MAX, UNUSED_S};
-use super::pools::{connection_of, Left, StreamPools, StreamRead};
-use super::words::{Failure, StreamQuery};
+use super::pools::{connection_of, StreamPools};
+use super::words::{Failure, Left, StreamQuery, StreamRead};
 use super::Inbox;
 use crate::counters::Counters;
 use crate::epoll::{Epoll, Events};
 use crate::slab::{Handle, Slab};
 use crate::upstream_server::UpstreamServer;
 
+#[cfg(test)]
+#[path = "garbage_tests.rs"]
+mod garbage;
 #[cfg(test)]
 #[path = "openings_tests.rs"]
 mod openings;
@@ -232,38 +235,6 @@ fn an_id_that_nobody_waits_for_any_more_is_free_when_its_answer_came() {
 }
 
 #[test]
-fn what_is_no_answer_to_anything_asked_ends_the_connection_at_once() {
-    let another = |id| {
-        let mut octets = answer(id);
-        octets[15] = b'x';
-        octets
-    };
-    let query = |id| {
-        let mut octets = answer(id);
-        octets[4] = 1;
-        octets
-    };
-    for (octets, heard) in [(answer(99), 0), (another(2), 1), (query(2), 1), (vec![0, 3, 0, 2, 1], 0)] {
-        let mut play = Play::new();
-        let (connection, mut upstream) = play.served(1);
-        let (_, owner) = play.send(2);
-        let (_, behind) = play.send(3);
-        play.turn();
-        upstream.write_all(&octets).unwrap();
-        let mut came = Vec::new();
-        while play.left.is_empty() {
-            came.extend(play.turn());
-        }
-        assert_eq!(came, vec![(owner, 2); heard]);
-        let left = &play.left[0];
-        assert_eq!(left.may_ask_again, heard == 1, "of whose the garbage is, the others may be asked again");
-        let rest: Vec<_> = left.queries.iter().map(|query| query.owner).collect();
-        assert_eq!(rest, [owner, behind][heard..]);
-        assert_ne!(play.send(4).0, connection);
-    }
-}
-
-#[test]
 fn questions_of_a_connection_that_broke_are_asked_once_more_on_a_new_one_and_no_more() {
     let mut play = Play::new();
     let (connection, upstream) = play.served(1);
@@ -277,7 +248,7 @@ fn questions_of_a_connection_that_broke_are_asked_once_more_on_a_new_one_and_no_
     let left = play.left.pop().unwrap();
     assert_eq!((left.failure, left.may_ask_again), (Failure::Blameless, true));
     for query in left.queries {
-        assert_ne!(play.pools.send_again(0, query, play.now), Ok(connection));
+        assert_ne!(play.pools.send_again(0, query, play.now, false), Ok(connection));
     }
     let mut upstream = play.accept();
     play.turn();
@@ -290,7 +261,7 @@ fn questions_of_a_connection_that_broke_are_asked_once_more_on_a_new_one_and_no_
     }
     for query in play.left.pop().unwrap().queries {
         assert_eq!((query.id, query.sends), (3, 2));
-        assert_eq!(play.pools.send_again(0, query, play.now), Err(Failure::Full));
+        assert_eq!(play.pools.send_again(0, query, play.now, false), Err(Failure::Full));
     }
     assert_eq!(play.counters.streams_retried.load(Ordering::Relaxed), 2);
     assert!(play.pools.is_quiet(play.now));

@@ -1,4 +1,4 @@
-//! What goes into connections to upstreams, and why one ends.
+//! What goes into connections to upstreams, what comes of them, and why one ends.
 //!
 //! Knows: the words.  Does not know: sockets, who asks.
 
@@ -47,4 +47,40 @@ pub struct StreamQuery {
     pub sends: u8,
     /// Those on which it really left.
     pub left: u8,
+}
+
+/// What reading a connection came to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum StreamRead {
+    /// It has no more.
+    All,
+    /// It may have more.
+    Part,
+    /// It has ended: `break_all` is next.
+    Ended(Failure),
+}
+
+/// Where a query may be put.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Onto {
+    /// On any connection.
+    Any,
+    /// On one that has brought nothing yet.
+    New,
+    /// On one that nobody else is put on, if that can be.
+    ItsOwn,
+}
+
+/// What a connection left.
+pub struct Left {
+    /// Its upstream's number.
+    pub upstream: u16,
+    /// Why it ended, as it is held against the upstream.
+    pub failure: Failure,
+    /// Whether its questions may be asked once more.
+    pub may_ask_again: bool,
+    /// Whether each is asked on a connection of its own then: one of them may have broken this one.
+    pub alone: bool,
+    /// Those that somebody waits for.
+    pub queries: Vec<StreamQuery>,
 }

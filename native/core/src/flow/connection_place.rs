@@ -195,7 +195,8 @@ impl Place {
         (if self.open_questions() > 0 { Rank::Waiting } else { Rank::Quiet }, self.quiet_since())
     }
 
-    pub(super) fn is_taken(&self) -> bool {
+    /// Whether it was not given back, nor to somebody else.
+    pub fn is_taken(&self) -> bool {
         self.is_taken.load(Ordering::Relaxed)
     }
 }
