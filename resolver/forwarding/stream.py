@@ -266,7 +266,7 @@ class _Pool(Holder):
             answers = self._same_as_before(answers)
         if answers is not None:
             self.upstream.oddities.limit_answers(answers, now)
-        # Whose garbage it is cannot be told where several waited: then each is asked again, alone if that can be.
+        # Whose garbage it is cannot be told where several waited: then each is asked again, alone.
         is_somebodys = reason == MALFORMED and connection.live > 1
         if is_somebodys:
             self.upstream.on_refusal(reason, now)
