@@ -11,12 +11,14 @@ def main() -> None:
     """Entry point of the console script; leaves through SystemExit."""
     import sys
 
+    from resolver.cli.loading import loading
     from resolver.cli.process import handle_signals, outlive_readers
 
     try:
         handle_signals()
         outlive_readers()
-        from resolver.cli.app import app
+        with loading():
+            from resolver.cli.app import app
 
         try:
             app(prog_name="exchange-resolver")

@@ -21,6 +21,7 @@ from resolver.cli.editing import editing
 from resolver.cli.explain_ways import Asked, run_explain
 from resolver.cli.first_app import first_commands
 from resolver.cli.lists_app import list_commands
+from resolver.cli.loading import loading
 from resolver.cli.options import BlocklistOption, ConfigOption, JsonOption, OptionalServer
 from resolver.cli.order_app import order_commands
 from resolver.cli.report_app import reporting
@@ -100,7 +101,8 @@ def run(
 
     After an upgrade SIGUSR2 starts this program anew, to take over.
     """
-    from resolver.cli.run import run_server
+    with loading():
+        from resolver.cli.run import run_server
 
     raise typer.Exit(run_server(config, take_over=take_over))
 
