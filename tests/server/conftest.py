@@ -4,6 +4,16 @@ from __future__ import annotations
 
 import pytest
 
+from resolver import children
+from resolver.children import Share
+
+
+@pytest.fixture(autouse=True)
+def _children_that_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Time that nobody wants, which children have, is not left by tests side by side."""
+    monkeypatch.setattr(children, "_set_back", lambda pid, share: None)
+    monkeypatch.setitem(children._BACK, Share.IDLE, children._BACK[Share.EQUAL])
+
 
 @pytest.fixture
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
