@@ -6,6 +6,7 @@ Knows: header words in some languages.  Does not know: how a table is written.
 from __future__ import annotations
 
 import re
+from itertools import pairwise
 
 from resolver.orders.items import items_of
 from resolver.orders.rows import Cell, Role
@@ -31,6 +32,9 @@ _ROLE_WORDS = {
     """,
 }
 
+_NEGATIONS = frozenset(["non", "not", "no", "un", "nicht", "pas", "без", "не"])
+"""What turns the word behind it round: `not authorised`."""
+
 
 def roles_of(record: list[str]) -> list[Role]:
     """What the columns hold, by the words of a header; empty where the record is none."""
@@ -42,6 +46,7 @@ def roles_of(record: list[str]) -> list[Role]:
 
 def _role_of(header: str, otherwise: Role = Role.OTHER) -> Role:
     words = re.split(r"[^\w]+|_|(?<=[a-z])(?=[A-Z])", header.strip())
+    words = [word for before, word in pairwise(["", *words]) if before.lower() not in _NEGATIONS]
     known = [
         role
         for role in (Role.OTHER, Role.ADDRESSES, Role.NAME)

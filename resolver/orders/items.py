@@ -37,12 +37,14 @@ _LABEL = re.compile(
     re.IGNORECASE,
 )
 """Words that may stand in front of an address without being part of it."""
-_NO_WORDS = re.compile(r"[^A-Za-z\u00c0-\U0010ffff]*(?:\([^)]{1,20}\)[^A-Za-z\u00c0-\U0010ffff]*)*")
-"""Dates, figures and short remarks in brackets."""
+_REMARK = re.compile(r"\([^)]{1,20}\)")
+_LETTER = re.compile(r"[A-Za-z\u00c0-\U0010ffff]")
 _ATTACHED = re.compile(r"([^\s/?#(\[]*\w)(\((?=[\w-]+\.\w).*)")
 """`Acme(acme.example)`."""
 _SPACED_NAME = re.compile(
-    r"(?<![\w.-])[\w-]+(?:[^\S\n]*\.[^\S\n]*[\w-]+)*[^\S\n]+\.[^\S\n]+[\w-]+(?:[^\S\n]*\.[^\S\n]*[\w-]+)*"
+    # Few labels: where there are many dots each would be tried with all that follow.
+    r"(?<![\w.-])[\w-]+(?:[^\S\n]*\.[^\S\n]*[\w-]+){0,9}"
+    r"[^\S\n]+\.[^\S\n]+[\w-]+(?:[^\S\n]*\.[^\S\n]*[\w-]+){0,9}"
 )
 """A name with blanks on both sides of one of its dots at least."""
 NAME_WORDS_MAX = 8
@@ -64,7 +66,8 @@ class Item:
     @property
     def is_address(self) -> bool:
         """Whether an address is all it is (with a word in front of it, or a remark in brackets behind it)."""
-        is_remark = self.after[:1] in "([-–—" or _NO_WORDS.fullmatch(self.after) is not None
+        # Dates, figures and short remarks in brackets are no words.
+        is_remark = self.after[:1] in "([-–—" or not _LETTER.search(_REMARK.sub("", self.after))
         before = self.before.split()
         is_labelled = len(before) <= 1 or all(map(_LABEL.fullmatch, before))
         return bool(self.addresses) and is_labelled and is_remark

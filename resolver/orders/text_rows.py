@@ -13,7 +13,7 @@ import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
-from resolver.orders.headers import is_for_others
+from resolver.orders.headers import is_for_others, roles_of
 from resolver.orders.items import NAME_WORDS_MAX, Item, is_label, items_of
 from resolver.orders.rows import Budget, Cell, Kind, Role, Row, Unreadable
 from resolver.orders.words import broken_end
@@ -31,6 +31,8 @@ _LAST_LABEL = re.compile(r"(?<![^\s•·])[^\W_][\w-]*[^\W_]$")
 _HYPHENS = "-\u2010\u2011\u2013"
 _ENDS_LINES_MAX = 3
 """So many lines below a broken word its end is looked for."""
+_NAME_CHARS_MAX = 253
+_HEAD_WORDS_MAX = 3
 _CONJUNCTIONS = frozenset(["and", "und", "e", "et", "y", "ou", "or", "oder", "i", "и", "или", "ve"])
 _COLUMN_SLACK = 2
 """So many signs apart, two cells of two lines still stand one below the other."""
@@ -61,8 +63,10 @@ class _Reader:
         self._was_blank = True
         self._ends = _ends(before, [Cell(text, 0) for _, text in _pieces(before, 0)], 0)
         """Words that the last lines ended inside of."""
-        self._others: frozenset[tuple[str, int]] = frozenset()
-        """Places of the columns that hold no addresses that are asked for, by the head of the table."""
+        self._others: frozenset[_Place] = frozenset()
+        """Places of the columns that hold no addresses that are asked for, by the last head of a table."""
+        self._has_listed = False
+        """Whether any row of a list came since that head."""
 
     def read(self, lines: Iterable[str]) -> list[Row]:
         for number, line in enumerate(lines, self._first_line):
@@ -84,7 +88,7 @@ class _Reader:
         if len(cells) > 1 and self._others:
             places = [places_of(line, at) for at, _ in _pieces(line, body_at)]
             cells = tuple(
-                cell if self._others.isdisjoint(place) else replace(cell, role=Role.OTHER)
+                replace(cell, role=Role.OTHER) if self._is_for_others(place) else cell
                 for cell, place in zip(cells, places, strict=True)
             )
         if prefix is None and self._is_continuation(cells, body_at):
@@ -96,15 +100,36 @@ class _Reader:
         if kind is Kind.PROSE:
             self._block += 1
             self._column = None
-            self._others = _others_of(line) if len(cells) > 1 else frozenset()
+            self._see_head(line, [cell.text for cell in cells])
         elif self._was_blank and (prefix is None or (self._rows and self._rows[-1].is_bare)):
             self._block += 1
         if kind is not Kind.PROSE:
             self._column = column
+        self._has_listed |= kind is Kind.LISTED
         self._goes_on = kind is Kind.LISTED and line.rstrip().endswith((",", ";"))
         self._was_blank = False
         is_bare = prefix is None and len(cells) == 1
         self._rows.append(Row(number, cells, kind, self._block, is_bare))
+
+    def _see_head(self, line: str, texts: list[str]) -> None:
+        """A line that is no row may be a head, or a part of one: its columns are so up to the next head.
+
+        What else stands between rows (a page's foot, a rule, a sentence) changes nothing: a column that is
+        kept for others too long is only asked about.
+        """
+        is_head = len(texts) > 1 and bool(roles_of(texts))
+        if is_head and self._has_listed:
+            self._others, self._has_listed = frozenset(), False
+        if any(len(text.split()) > _HEAD_WORDS_MAX for text in texts) or _is_justified(texts):
+            return
+        # The first line of a head that is broken may have one word alone, above its column.
+        if len(texts) > 1 or (line[:1].isspace() and not self._has_listed):
+            self._others |= _others_of(line)
+
+    def _is_for_others(self, places: set[_Place]) -> bool:
+        # Where a row's columns are parted in another way than the head's, nobody knows which is which.
+        is_like_head = {kind for kind, _ in places} & {kind for kind, _ in self._others}
+        return not is_like_head or not self._others.isdisjoint(places)
 
     def _remember_ends(self, line: str, cells: tuple[Cell, ...], body_at: int) -> None:
         used = {cell.cut_from for cell in cells if _begins_with_address(cell)}
@@ -167,7 +192,7 @@ def _ends(line: str, cells: Sequence[Cell], body_at: int) -> list[_End]:
         if word := broken_end(text):
             # A long name is broken more than once.
             is_whole = " " in text or "://" in word or word.startswith("www.")
-            before = "" if is_whole else cell.cut_from
+            before = "" if is_whole or len(cell.cut_from) > _NAME_CHARS_MAX else cell.cut_from
             found.append(_End(at, at + len(text), before + word))
     if pieces and (last := _LAST_LABEL.search(line)):
         at, text = pieces[-1]
@@ -175,14 +200,20 @@ def _ends(line: str, cells: Sequence[Cell], body_at: int) -> list[_End]:
     return found
 
 
-def _others_of(line: str) -> frozenset[tuple[str, int]]:
+_Place = tuple[str, int]
+"""How columns are parted, and which one it is."""
+
+
+def _others_of(line: str) -> frozenset[_Place]:
     """Places of the columns that the head of a table keeps for others than what is asked for."""
     heads = [(at, text) for at, text in _pieces(line, 0) if is_for_others(text)]
     return frozenset(place for at, _ in heads for place in places_of(line, at))
 
 
-def places_of(line: str, at: int) -> set[tuple[str, int]]:
-    """Where a cell stands: by the bars before it where there are some, else by where it begins."""
+def places_of(line: str, at: int) -> set[_Place]:
+    """Where a cell stands: by the tabs or bars before it where there are some, else by where it begins."""
+    if "\t" in line:
+        return {("tabs", line.count("\t", 0, at))}
     if "|" in line:
         return {("bars", line.count("|", 0, at) - line.lstrip().startswith("|"))}
     return {("column", at + slack) for slack in range(-_COLUMN_SLACK, _COLUMN_SLACK + 1)}
@@ -211,7 +242,8 @@ def _is_sentence(items: list[Item]) -> bool:
 
 def _is_justified(texts: list[str]) -> bool:
     """Whether the gaps of a line are those of justified print: words of a sentence stand between them."""
-    joining = [text.lower() in _CONJUNCTIONS for text in texts]
+    # A letter alone in upper case (`Y`, `I`) is a mark or a number.
+    joining = [text.lower() in _CONJUNCTIONS and (len(text) > 1 or text.islower()) for text in texts]
     return any(joining) or sum(is_label(text) and text.isalpha() for text in texts) > 1
 
 

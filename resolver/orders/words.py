@@ -73,7 +73,7 @@ _WIDE_SIGNS = {
         ("】］」』》〉", '" '),
         ("，、", ", "),
         ("；", "; "),
-        ("：", ":"),
+        ("：", ": "),
     )
     for sign in signs
 }
@@ -134,13 +134,13 @@ def plain_text(text: str) -> str:
     if text.isascii():
         return text
     # A soft hyphen with more behind it is seen as one.
-    text = _SOFT_END.sub("-", _WIDE_DOT.sub(".", text))
+    text = _SOFT_END.sub("-", _WIDE_DOT.sub(".", text)).replace("：//", "://")
     return _INNER_DASH.sub("-", text.translate(_PLAIN))
 
 
 def unglued(word: str) -> list[str]:
     """The pieces of a word of a script without blanks: a URL in it, and what follows a name in it."""
-    if word.isascii():
+    if word.isascii() or len(word) > WORD_CHARS_MAX:
         return [word]
     pieces = []
     for text in re.split(rf"(?<=[{_NO_BLANKS}])(?=https?://)", word):

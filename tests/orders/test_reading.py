@@ -174,6 +174,10 @@ HOSTILE = {
     "csv of quotes": lambda size: b"name,url\n" + b'"a","b""c"\n' * (size // 11),
     "blanks": lambda size: (b" " * 60_000 + b"x\n") * (size // 60_000),
     "schemes": lambda size: (b"https" * 12_000 + b"\n") * (size // 60_000),
+    "remarks": lambda size: (b"1. a.example 1" + b"(1)" * 20_000 + b"x\n") * (size // 60_000),
+    "lines broken in a word": lambda size: b"krypto-\n" * (size // 32),
+    "dots with blanks": lambda size: (b"a. " * 20_000 + b"! . x\n") * (size // 60_000),
+    "names without blanks": lambda size: (b"a.aa:" * 12_000 + "\u00e9\n".encode()) * (size // 60_000),
 }
 
 
