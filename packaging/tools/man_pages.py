@@ -41,7 +41,8 @@ EXIT_CODES = [
     ("0", "Fine."),
     ("1", "Findings: a difference, an uncovered domain, nothing found."),
     ("2", "Bad input; each problem is a line FILE:LINE: MESSAGE."),
-    ("75", "run: every port in listen.dns is taken; trying again may help."),
+    ("3", "run: another server serves with the same state_dir; run --take-over takes its place."),
+    ("75", "run: ports, descriptors or threads are wanting; trying again may help."),
 ]
 
 SIGNALS = [

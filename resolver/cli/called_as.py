@@ -10,10 +10,13 @@ from __future__ import annotations
 import shlex
 import shutil
 import sys
+from collections.abc import Sequence
+from itertools import pairwise
 from pathlib import Path
 from typing import Final
 
 NAME: Final = "exchange-resolver"
+_CONFIG: Final = "--config"
 
 
 def called_as(argv0: str | None = None) -> str:
@@ -24,3 +27,16 @@ def called_as(argv0: str | None = None) -> str:
     found = shutil.which(NAME)
     is_found = found is not None and Path(found).resolve() == Path(called).resolve()
     return NAME if is_found else shlex.quote(called)
+
+
+def command(words: str, argv: Sequence[str] | None = None) -> str:
+    """`words` as a command of this program to copy, with the settings that this process was given."""
+    argv = sys.argv if argv is None else argv
+    config = ""
+    for word, behind in pairwise([*argv[1:], ""]):
+        if word == _CONFIG:
+            config = behind
+        elif word.startswith(f"{_CONFIG}="):
+            config = word.partition("=")[2]
+    named = f" {_CONFIG} {shlex.quote(config)}" if config else ""
+    return f"{called_as(argv[0])} {words}{named}"

@@ -11,6 +11,7 @@ from typing import Any
 from resolver.changing.blocklist import Place, read_text
 from resolver.changing.refusal import Refused
 from resolver.changing.second_person import FILE_PREFIX, waiting_file
+from resolver.cli.called_as import command
 from resolver.config.settings import Settings
 
 
@@ -56,5 +57,5 @@ def approved_how(proposal: str) -> list[str]:
 def alone_command(proposal: str) -> str:
     """What puts it in force without a second person, recorded."""
     if proposal.startswith(FILE_PREFIX):
-        return "exchange-resolver apply --force --reason '...'"
-    return f"exchange-resolver proposals approve {proposal} --force --reason '...'"
+        return command("apply --force --reason '...'")
+    return command(f"proposals approve {proposal} --force --reason '...'")

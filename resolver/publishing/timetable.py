@@ -126,10 +126,15 @@ class Timetable:
         first, last = bisect_right(self._moments, before), bisect_right(self._moments, now)
         return [self.turn(at) for at in self._moments[first:last][-TURNS_TOLD_MAX:]]
 
+    def ahead(self, now: float, horizon: float) -> list[Turn]:
+        """The turns after `now`, up to `horizon`; of very many the nearest ones."""
+        first, last = bisect_right(self._moments, now), bisect_right(self._moments, horizon)
+        return [self.turn(at) for at in self._moments[first:last][:TURNS_TOLD_MAX]]
+
     def announcements(self, now: float, announced: dict[str, int]) -> list[tuple[Turn, int]]:
         """Ends to announce now, each with its lead in days; what is due is noted in `announced`."""
         due = []
-        for turn in self.between(now, now + max(LEADS_DAYS) * DAY_S):
+        for turn in self.ahead(now, now + max(LEADS_DAYS) * DAY_S):
             lead = next(days for days in LEADS_DAYS if turn.at - now <= days * DAY_S)
             if any(announced.get(key, math.inf) > lead for key in turn.keys):
                 announced.update(dict.fromkeys(turn.keys, lead))
@@ -244,9 +249,9 @@ def ends_set(old: Blocklist | None, new: Blocklist, now: float) -> list[str]:
     """What ends within 30 days of `now` (Unix seconds) in `new` and not, or not then, in `old`, in words."""
     horizon = now + max(LEADS_DAYS) * DAY_S
     known = (
-        set() if old is None else {key for turn in Timetable(old).between(now, horizon) for key in turn.keys}
+        set() if old is None else {key for turn in Timetable(old).ahead(now, horizon) for key in turn.keys}
     )
-    turns = (turn for turn in Timetable(new).between(now, horizon) if not known.issuperset(turn.keys))
+    turns = (turn for turn in Timetable(new).ahead(now, horizon) if not known.issuperset(turn.keys))
     return [f"on {day_text(turn.at)} {turn.words()}" for turn in turns][:ENDS_KEPT_MAX]
 
 

@@ -9,8 +9,8 @@ that ends.
 
 from __future__ import annotations
 
-import contextlib
 import fcntl
+import logging
 import os
 import time
 from collections.abc import Callable
@@ -25,6 +25,8 @@ PATIENCE_S: Final = 5.0
 LOOK_AGAIN_S: Final = 0.1
 
 Found = TypeVar("Found")
+
+log = logging.getLogger("resolver.server")
 
 
 class ServesAlready(Exception):
@@ -61,27 +63,37 @@ def be_the_one(
     `find_predecessor`: gives who lets us take their place; None: nobody does.  Raises ServesAlready, and
     whatever `find_predecessor` raises.
     """
+    path = state_dir / LOCK_FILE
     try:
-        # Where the folder cannot be made or written, the start says so in a moment.
+        # Where the folder cannot be made or written, the start says more in a moment.
         state_dir.mkdir(parents=True, exist_ok=True)
-        descriptor = open_lock(state_dir / LOCK_FILE)
-    except OSError:
-        return Presence(None), find_predecessor()
+        descriptor = open_lock(path)
+    except OSError as error:
+        return _unlocked(path, error), find_predecessor()
     try:
         until = now() + PATIENCE_S
         while True:
             predecessor = find_predecessor()
-            if predecessor is not None:
-                # It has the lock, too; who asks for it alone lets go at once.
+            try:
+                if predecessor is None:
+                    fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                # A predecessor has the lock, too; who asks for it alone lets go at once.
                 fcntl.flock(descriptor, fcntl.LOCK_SH)
                 return Presence(descriptor), predecessor
-            with contextlib.suppress(BlockingIOError):
-                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                fcntl.flock(descriptor, fcntl.LOCK_SH)
-                return Presence(descriptor), None
+            except BlockingIOError:
+                pass
+            except OSError as error:
+                # A file system without locks.
+                os.close(descriptor)
+                return _unlocked(path, error), predecessor
             if now() >= until:
                 raise ServesAlready(state_dir)
             sleep(LOOK_AGAIN_S)
     except BaseException:
         os.close(descriptor)
         raise
+
+
+def _unlocked(path: Path, error: OSError) -> Presence:
+    log.warning("%s cannot be locked (%s): nothing keeps a second server away from this one", path, error)
+    return Presence(None)

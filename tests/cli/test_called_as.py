@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from resolver.cli.called_as import called_as
+from resolver.cli.called_as import called_as, command
 
 
 def program(folder: Path) -> Path:
@@ -38,3 +38,17 @@ def test_what_a_shell_finds_is_named_alone(tmp_path: Path, monkeypatch: pytest.M
 
 def test_run_as_a_module_it_has_its_usual_name() -> None:
     assert called_as("/usr/lib/python3/dist-packages/resolver/__main__.py") == "exchange-resolver"
+
+
+@pytest.mark.parametrize(
+    ("words", "wanted"),
+    [
+        (["proposals", "show", "file-1"], ""),
+        (["proposals", "--config", "/srv/b/resolver.yaml", "show"], " --config /srv/b/resolver.yaml"),
+        (["proposals", "show", "--config=/srv/my b/resolver.yaml"], " --config '/srv/my b/resolver.yaml'"),
+        (["proposals", "show", "--config"], ""),
+    ],
+)
+def test_a_command_to_copy_is_for_the_same_settings(words: list[str], wanted: str) -> None:
+    told = command("apply --force", ["exchange-resolver", *words])
+    assert told.endswith(f"exchange-resolver apply --force{wanted}")

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import errno
 from pathlib import Path
 
 import pytest
 
-from resolver.server.one_server import PATIENCE_S, Presence, ServesAlready, be_the_one
+from resolver.server.one_server import LOCK_FILE, PATIENCE_S, Presence, ServesAlready, be_the_one
 
 
 class Waiting:
@@ -59,7 +60,9 @@ def test_who_takes_the_place_is_there_beside_it_and_keeps_others_out_afterwards(
     third.close()
 
 
-def test_folder_is_made_and_one_that_cannot_be_is_left_to_the_start(tmp_path: Path) -> None:
+def test_folder_is_made_and_one_that_cannot_be_is_left_to_the_start(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     presence, _ = come(tmp_path / "new" / "state", Waiting())
     with pytest.raises(ServesAlready):
         come(tmp_path / "new" / "state", Waiting())
@@ -67,6 +70,31 @@ def test_folder_is_made_and_one_that_cannot_be_is_left_to_the_start(tmp_path: Pa
     (tmp_path / "file").write_text("")
     for _ in range(2):
         come(tmp_path / "file", Waiting())
+        assert "nothing keeps a second server away" in caplog.text
+        caplog.clear()
+
+
+@pytest.mark.parametrize("predecessor", [None, "first"])
+def test_who_cannot_lock_serves_and_says_that_nobody_is_kept_away(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    predecessor: str | None,
+) -> None:
+    def no_locks(descriptor: int, how: int) -> None:
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    monkeypatch.setattr("fcntl.flock", no_locks)
+    presence, found = come(tmp_path, Waiting(), predecessor)
+    presence.close()
+    assert found == predecessor
+    assert "No locks available" in caplog.text and str(tmp_path) in caplog.text
+
+
+def test_a_link_in_the_place_of_the_lock_is_told(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    (tmp_path / LOCK_FILE).symlink_to(tmp_path / "elsewhere")
+    come(tmp_path, Waiting())
+    assert LOCK_FILE in caplog.text and not (tmp_path / "elsewhere").exists()
 
 
 def test_who_cannot_take_the_place_leaves_nothing_locked(tmp_path: Path) -> None:
