@@ -178,7 +178,8 @@ def _settle_down(server: Server, starter: Starter) -> None:
     # long here (cache entries, policies) is in no cycle; the young collections go on.
     gc.set_threshold(*gc.get_threshold()[:2], FULL_COLLECTION_NEVER)
     starter.start()
-    if server.answers_natively:
+    # Where Python asks the upstreams, its threads answer, too.
+    if server.answers_natively and server.asks_natively:
         let_the_plane_go_first(but=starter.thread_id)
 
 

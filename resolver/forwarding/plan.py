@@ -252,6 +252,13 @@ class ForwardPlan:
         """Every set with the name (wire form) that it is for, at and below; the root: all other names."""
 
     @property
+    def is_pythons(self) -> bool:
+        """Whether Python has to ask: over HTTPS, and where races or chance decide whom."""
+        return self.default.strategy in ("parallel", "random") or any(
+            upstream.scheme == "https" for upstream in self.upstreams
+        )
+
+    @property
     def hedges(self) -> int:
         """Questions that a second upstream was asked because the first was slow."""
         return sum(hedging.hedges for hedging in self.hedging.values())

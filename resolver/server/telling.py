@@ -123,6 +123,11 @@ class Telling:
         """Whether queries over UDP are answered by threads that are not Python's."""
         return self._native is not None and self._native.answers
 
+    @property
+    def asks_natively(self) -> bool:
+        """Whether those threads ask the upstreams, too."""
+        return self._forwarder is None or not self._forwarder.plan.is_pythons
+
     def _remarks(self) -> dict[str, str]:
         """What a person should know although the server is ready; empty texts: nothing."""
         return {

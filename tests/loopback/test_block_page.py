@@ -207,7 +207,8 @@ def test_a_stopped_server_leaves_no_page_behind(tmp_path: Path) -> None:
     with PageServer(tmp_path, blocklist=BLOCKLIST) as server:
         server.wait_for(lambda: server.metric(f"{PAGE}_up") == 1, "the page")
         pid = server.page_pid()
-    assert not is_alive(pid)
+    # It is told to end, and on a busy machine waited for only so long.
+    poll(lambda: not is_alive(pid), timeout_s=10, what="the page's end")
 
 
 def test_a_killed_server_leaves_no_page_behind(tmp_path: Path) -> None:

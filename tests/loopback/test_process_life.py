@@ -107,6 +107,19 @@ def test_threads_that_answer_go_before_all_others(tmp_path: Path, engine: str, q
         assert slices == {("dns-udp", 100_000), ("dns-stream", 3_000_000)} or release < (6, 12)
 
 
+@pytest.mark.parametrize("strategy", ["fastest", "random"])
+def test_where_python_asks_the_upstreams_its_threads_do_not_stand_back(tmp_path: Path, strategy: str) -> None:
+    pytest.importorskip("resolver_native", reason="the native plane is not built")
+    scheme = "https" if strategy == "fastest" else "udp"
+    upstreams = {"servers": [f"{scheme}://127.0.0.1:{'1/dns-query' if scheme == 'https' else 1}"]}
+    changes = {"engine": "native", "upstreams": {**upstreams, "strategy": strategy}}
+    with Server(tmp_path, changes=changes) as server:
+        server.wait_until_ready()
+        here = os.getpriority(os.PRIO_PROCESS, 0)
+        tasks = [int(task.name) for task in Path(f"/proc/{server.pid}/task").iterdir()]
+        assert {os.getpriority(os.PRIO_PROCESS, task) for task in tasks} == {here}
+
+
 def _slice_ns(thread: int) -> int:
     """How long the thread asks to run at a time, from sched_getattr(2); 0 before Linux 6.12."""
     sched_getattr = 315 if os.uname().machine == "x86_64" else 275
